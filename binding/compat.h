@@ -1,0 +1,80 @@
+// compat.h - the only place that knows how CPython's versions differ (3.10 to 3.13, free-threaded 3.13).
+#ifndef BW_BINDING_COMPAT_H
+#define BW_BINDING_COMPAT_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#if PY_VERSION_HEX < 0x030d0000
+#define Py_BEGIN_CRITICAL_SECTION(op) {
+#define Py_END_CRITICAL_SECTION() }
+
+/// New reference to list[index], or NULL and IndexError.
+static inline PyObject *
+PyList_GetItemRef(PyObject *list, Py_ssize_t index)
+{
+    PyObject *item = PyList_GetItem(list, index);
+    return item == NULL ? NULL : Py_NewRef(item);
+}
+#endif
+
+/// Copies at most `limit` items from `start` on as new references; how many there were. The list may
+/// shrink and grow meanwhile.
+static inline Py_ssize_t
+bw_list_copy(PyObject *list, Py_ssize_t start, PyObject **out, Py_ssize_t limit)
+{
+    Py_ssize_t count = 0;
+#ifdef Py_GIL_DISABLED
+    PyObject *item;
+    while (count < limit && (item = PyList_GetItemRef(list, start + count)) != NULL) {
+        out[count++] = item;
+    }
+    if (count < limit) PyErr_Clear();  // IndexError: that was all
+#else
+    for (; count < limit && start + count < PyList_GET_SIZE(list); count++) {
+        out[count] = Py_NewRef(PyList_GET_ITEM(list, start + count));
+    }
+#endif
+    return count;
+}
+
+/// True if nobody but the caller can reach `op`, so that it may be changed in place.
+static inline int
+bw_is_unique(PyObject *op)
+{
+#ifdef Py_GIL_DISABLED
+    // Both counts, and the owner: another thread may hold a reference that only the shared one shows.
+    return _Py_IsOwnedByCurrentThread(op) && op->ob_ref_local == 1 &&
+           _Py_atomic_load_ssize_relaxed(&op->ob_ref_shared) == 0;
+#else
+    return Py_REFCNT(op) == 1;
+#endif
+}
+
+#if PY_VERSION_HEX < 0x030c0000
+/// Takes the pending exception, with its traceback attached; NULL if there is none. As in 3.12.
+static inline PyObject *
+PyErr_GetRaisedException(void)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (type == NULL) return NULL;
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(value, traceback);
+        Py_DECREF(traceback);
+    }
+    Py_DECREF(type);
+    return value;
+}
+
+/// Makes `exception` (a reference that is taken over) the pending one. As in 3.12.
+static inline void
+PyErr_SetRaisedException(PyObject *exception)
+{
+    PyObject *type = Py_NewRef((PyObject *)Py_TYPE(exception));
+    PyErr_Restore(type, exception, PyException_GetTraceback(exception));
+}
+#endif
+
+#endif

@@ -1,0 +1,512 @@
+// A run with threads has one state that main thread and workers share, the Execution object:
+//
+//     main thread                             worker threads (threading.Thread, daemon)
+//     makes it, starts the threads            run(index): run the engine, note how it ended
+//     sleeps until all are done,              the last thing each does: count itself as done,
+//     a signal or a failure                   wake the main thread
+//     raises what the first failure was
+//
+// Every thread holds a reference to it. What they write to each other is atomic, or under `lock`.
+#include "execution.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "base/waker.h"
+#include "cluster/cluster.h"
+#include "item.h"
+#include "plan.h"
+#include "raise.h"
+#include "signals.h"
+#include "state.h"
+
+#define ONE_SECOND_NS BW_NS_PER_S
+#define NUDGE_NS (50 * BW_NS_PER_MS)  // between two attempts to break workers out of Python code
+
+typedef struct worker_thread {
+    PyObject *thread;             // owned: threading.Thread
+    _Atomic(unsigned long) ident;  // of the thread while it is in run(), else 0
+} worker_thread;
+
+typedef struct execution {
+    PyObject_HEAD
+    PyObject *module;  // owned: keeps the state
+    bw_engine_state *state;
+    bw_plan *plan;
+    bw_cluster *cluster;
+    uint32_t worker_count;
+    worker_thread *threads;
+    bw_waker waker;  // the main thread's
+    bool has_waker;
+    atomic_uint done;         // workers that are over
+    atomic_bool interrupted;  // the run was broken off: failures that follow tell nothing
+    pthread_mutex_t lock;     // guards failure
+    PyObject *failure;        // owned: the first worker's exception
+} execution;
+
+// ---- the object
+
+static int
+Execution_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    execution *self = (execution *)op;
+    Py_VISIT(Py_TYPE(op));
+    Py_VISIT(self->module);
+    Py_VISIT(self->failure);
+    if (self->plan != NULL) Py_VISIT(self->plan->list);
+    return 0;
+}
+
+static void
+Execution_dealloc(PyObject *op)
+{
+    execution *self = (execution *)op;
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_GC_UnTrack(op);
+    for (uint32_t i = 0; self->threads != NULL && i < self->worker_count; i++) {
+        Py_XDECREF(self->threads[i].thread);
+    }
+    free(self->threads);
+    bw_cluster_free(self->cluster);
+    bw_plan_free(self->plan);
+    if (self->has_waker) bw_waker_fini(&self->waker);
+    pthread_mutex_destroy(&self->lock);
+    Py_XDECREF(self->failure);
+    Py_XDECREF(self->module);
+    type->tp_free(op);
+    Py_DECREF(type);
+}
+
+static int
+init_cluster(execution *self, PyObject *list, uint64_t epoch_interval_ns)
+{
+    self->plan = bw_plan_new(self->state, list, self->worker_count);
+    if (self->plan == NULL) return -1;
+    bw_execution settings = {
+        .graph = self->plan->graph,
+        .items = bw_python_items,
+        .clock = bw_clock_real(),
+        .epoch_interval_ns = epoch_interval_ns,
+        .window_items = BW_WINDOW_ITEMS,
+        .resume_epoch = 0,
+    };
+    bw_status status = bw_cluster_new(&settings, self->worker_count, &self->cluster);
+    if (status == BW_EIO) {
+        PyErr_SetFromErrno(PyExc_OSError);
+    } else if (status != BW_OK) {
+        bw_raise_status(self->state, status, NULL);
+    }
+    return status == BW_OK ? 0 : -1;
+}
+
+static execution *
+new_execution(PyObject *module, PyObject *list, uint32_t worker_count, uint64_t epoch_interval_ns)
+{
+    bw_engine_state *state = bw_state_of_module(module);
+    execution *self = (execution *)state->Execution->tp_alloc(state->Execution, 0);
+    if (self == NULL) return NULL;
+    self->module = Py_NewRef(module);
+    self->state = state;
+    self->worker_count = worker_count;
+    atomic_init(&self->done, 0);
+    atomic_init(&self->interrupted, false);
+    if (pthread_mutex_init(&self->lock, NULL) != 0) abort();  // can't fail on Linux or macOS
+    if (init_cluster(self, list, epoch_interval_ns) == 0) return self;
+    Py_DECREF(self);
+    return NULL;
+}
+
+// ---- how a worker's end becomes an exception
+
+/// What the engine tells of one worker, on its thread.
+typedef struct host {
+    execution *execution;
+    uint32_t worker_index;
+    const bw_signals *signals;  // NULL on a thread that gets none
+    PyObject *failure;          // owned: what the worker failed with
+} host;
+
+static void *
+host_detach(void *self)
+{
+    (void)self;
+    return PyEval_SaveThread();
+}
+
+static void
+host_attach(void *self, void *token)
+{
+    (void)self;
+    PyEval_RestoreThread(token);
+}
+
+static bw_status
+host_tick(void *self, const uint8_t *numbers, uint32_t count)
+{
+    const host *host = self;
+    if (host->signals != NULL && bw_signals_check(host->signals, numbers, count) != 0) return BW_EHOST;
+    if (numbers != NULL) return BW_OK;  // after a sleep others had their turn
+    // After a while of work: whoever waits for the interpreter gets it.
+    PyThreadState *thread_state = PyEval_SaveThread();
+    PyEval_RestoreThread(thread_state);
+    return BW_OK;
+}
+
+static void
+host_failed(void *self, const bw_failure *failure)
+{
+    host *host = self;
+    bw_raise_status(host->execution->state, failure->status,
+                    bw_plan_label(host->execution->plan, failure->step_index));
+    host->failure = PyErr_GetRaisedException();
+}
+
+/// Runs one worker on this thread to its end; returns what it failed with, or NULL. New reference.
+static PyObject *
+run_worker(execution *self, uint32_t index, const bw_signals *signals)
+{
+    host host = {.execution = self, .worker_index = index, .signals = signals};
+    const bw_host_ops ops = {
+        .detach = host_detach,
+        .attach = host_attach,
+        .tick = host_tick,
+        .failed = host_failed,
+        .self = &host,
+    };
+    bw_status status = bw_cluster_run(self->cluster, index, &ops);
+    bw_plan_enter(self->plan, index, NULL);
+    if (PyErr_Occurred()) {  // a flush that failed after the failure: the first one counts
+        if (host.failure == NULL && status < 0) {
+            host.failure = PyErr_GetRaisedException();
+        } else {
+            PyErr_Clear();
+        }
+    }
+    return host.failure;
+}
+
+/// Sets what run() raises for an exception that ended it, a reference which is taken over.
+static void
+raise_end(PyObject *exception)
+{
+    if (!PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_KeyboardInterrupt)) {
+        PyErr_SetRaisedException(exception);
+        return;
+    }
+    PyErr_SetString(PyExc_KeyboardInterrupt,
+                    "interrupt signal received, all processes have been shut down");
+    PyObject *interrupt = PyErr_GetRaisedException();
+    PyException_SetCause(interrupt, exception);
+    PyErr_SetRaisedException(interrupt);
+}
+
+// ---- one worker in the calling thread
+
+static PyObject *
+run_here(execution *self)
+{
+    bw_signals signals;
+    if (bw_signals_install(&signals, bw_cluster_wake_fd(self->cluster, 0)) != 0) return NULL;
+    PyObject *failure = run_worker(self, 0, &signals);
+    bw_signals_restore(&signals);
+    if (failure == NULL) Py_RETURN_NONE;
+    raise_end(failure);
+    return NULL;
+}
+
+// ---- worker threads
+
+/// Keeps the first failure, and says it on stderr, where the spec wants it.
+static void
+note_failure(execution *self, uint32_t index, PyObject *failure)
+{
+    if (atomic_load(&self->interrupted)) {
+        Py_DECREF(failure);
+        return;
+    }
+    char name[40];
+    PyOS_snprintf(name, sizeof name, "bytewax:worker-%u", index);
+    bw_print_exception(failure, name);
+    pthread_mutex_lock(&self->lock);
+    PyObject *spare = self->failure != NULL ? failure : NULL;
+    if (spare == NULL) self->failure = failure;
+    pthread_mutex_unlock(&self->lock);
+    Py_XDECREF(spare);
+}
+
+/// The target of a worker's thread.
+static PyObject *
+Execution_run(PyObject *op, PyObject *argument)
+{
+    execution *self = (execution *)op;
+    unsigned long index = PyLong_AsUnsignedLong(argument);
+    if (PyErr_Occurred()) return NULL;
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);  // signals are the main thread's
+    worker_thread *me = &self->threads[index];
+    atomic_store(&me->ident, PyThread_get_thread_ident());
+    PyObject *failure = run_worker(self, (uint32_t)index, NULL);
+    if (failure != NULL) note_failure(self, (uint32_t)index, failure);
+    // From here on nobody breaks in; and what was on its way is taken back.
+    atomic_store(&me->ident, 0);
+    PyThreadState_SetAsyncExc(PyThread_get_thread_ident(), NULL);
+    PyErr_Clear();
+    atomic_fetch_add(&self->done, 1);
+    bw_waker_wake(&self->waker);
+    Py_RETURN_NONE;
+}
+
+/// The step of the user's that a worker is in: borrowed, or NULL.
+static PyObject *
+current_step(const execution *self, uint32_t index)
+{
+    return atomic_load_explicit(&self->plan->current[index], memory_order_relaxed);
+}
+
+/// Makes workers that run Python code raise there. What blocks in C can't be broken off.
+static void
+break_in(execution *self)
+{
+    for (uint32_t i = 0; i < self->worker_count; i++) {
+        unsigned long ident = atomic_load(&self->threads[i].ident);
+        if (ident != 0) PyThreadState_SetAsyncExc(ident, self->state->WorkerStop);
+    }
+}
+
+/// Names on stderr what is being waited for.
+static void
+name_busy(execution *self)
+{
+    for (uint32_t i = 0; i < self->worker_count; i++) {
+        if (atomic_load(&self->threads[i].ident) == 0) continue;
+        PyObject *label = current_step(self, i);
+        if (label == NULL) continue;
+        PySys_FormatStderr("bytewax: waiting for worker %u, which is in the user's code in step %R; "
+                           "interrupt again to leave it behind\n",
+                           (unsigned int)i, label);
+    }
+}
+
+/// Sleeps until all workers are done, a signal came or the deadline is over. 0, or -1 with what a
+/// signal's handler raised.
+static int
+sleep_until(execution *self, const bw_signals *signals, uint64_t deadline_ns)
+{
+    uint8_t numbers[32];
+    uint32_t count = 0;
+    bw_waker_arm(&self->waker);
+    if (atomic_load(&self->done) == self->worker_count) {
+        bw_waker_disarm(&self->waker);
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        count = bw_waker_wait(&self->waker, deadline_ns, numbers, sizeof numbers);
+        Py_END_ALLOW_THREADS
+    }
+    return bw_signals_check(signals, numbers, count);
+}
+
+/// After a stop: breaks into workers after `patience_ns`, names those that stay, until all are done or
+/// a second signal raises. 0, or -1 with its exception.
+static int
+wait_stopped(execution *self, const bw_signals *signals, uint64_t patience_ns)
+{
+    bw_clock clock = bw_clock_real();
+    uint64_t start_ns = bw_clock_now_ns(&clock);
+    bool named = false;
+    while (atomic_load(&self->done) < self->worker_count) {
+        uint64_t now_ns = bw_clock_now_ns(&clock);
+        if (now_ns - start_ns >= patience_ns) break_in(self);
+        if (!named && now_ns - start_ns >= ONE_SECOND_NS) {
+            name_busy(self);
+            named = true;
+        }
+        if (sleep_until(self, signals, now_ns + NUDGE_NS) != 0) return -1;
+    }
+    return 0;
+}
+
+static bool
+has_failed(execution *self)
+{
+    return bw_cluster_failure(self->cluster).status != BW_OK;
+}
+
+/// Waits for the end of the run, whatever it is. 0, or -1 with what a signal's handler raised.
+static int
+wait_done(execution *self, const bw_signals *signals)
+{
+    while (atomic_load(&self->done) < self->worker_count) {
+        // A failure stops the others at their next turn; one that stays in user code is broken into.
+        if (has_failed(self)) return wait_stopped(self, signals, ONE_SECOND_NS);
+        if (sleep_until(self, signals, BW_TIME_NEVER) == 0) continue;
+        PyObject *interrupt = PyErr_GetRaisedException();
+        atomic_store(&self->interrupted, true);
+        bw_cluster_stop(self->cluster);
+        if (wait_stopped(self, signals, 0) != 0) PyErr_Clear();
+        PyErr_SetRaisedException(interrupt);
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *
+new_thread(execution *self, PyObject *thread_class, uint32_t index)
+{
+    PyObject *thread = NULL, *args = NULL, *kwargs = NULL;
+    PyObject *target = PyObject_GetAttrString((PyObject *)self, "_run");
+    PyObject *name = PyUnicode_FromFormat("bytewax:worker-%u", (unsigned int)index);
+    if (target != NULL && name != NULL) {
+        args = PyTuple_New(0);
+        kwargs = Py_BuildValue("{s:O,s:(I),s:O,s:O}", "target", target, "args", index, "name", name,
+                               "daemon", Py_True);
+    }
+    if (args != NULL && kwargs != NULL) thread = PyObject_Call(thread_class, args, kwargs);
+    Py_XDECREF(target);
+    Py_XDECREF(name);
+    Py_XDECREF(args);
+    Py_XDECREF(kwargs);
+    return thread;
+}
+
+/// Makes all threads, then starts them. Returns how many run; fewer than all with an exception set.
+static uint32_t
+start_threads(execution *self)
+{
+    uint32_t started = 0;
+    PyObject *threading = PyImport_ImportModule("threading");
+    if (threading == NULL) return 0;
+    PyObject *thread_class = PyObject_GetAttrString(threading, "Thread");
+    Py_DECREF(threading);
+    if (thread_class == NULL) return 0;
+    for (uint32_t i = 0; i < self->worker_count; i++) {
+        self->threads[i].thread = new_thread(self, thread_class, i);
+        if (self->threads[i].thread == NULL) goto end;
+    }
+    for (; started < self->worker_count; started++) {
+        PyObject *result = PyObject_CallMethod(self->threads[started].thread, "start", NULL);
+        if (result == NULL) goto end;
+        Py_DECREF(result);
+    }
+end:
+    Py_DECREF(thread_class);
+    return started;
+}
+
+/// Waits until the threads, whose work is over, have left Python. Keeps a pending exception.
+static void
+join_threads(execution *self, uint32_t started)
+{
+    PyObject *pending = PyErr_GetRaisedException();
+    for (uint32_t i = 0; i < started; i++) {
+        PyObject *result = PyObject_CallMethod(self->threads[i].thread, "join", NULL);
+        if (result == NULL) PyErr_Clear();
+        Py_XDECREF(result);
+    }
+    if (pending != NULL) PyErr_SetRaisedException(pending);
+}
+
+static void
+raise_worker_died(execution *self)
+{
+    bw_failure failure = bw_cluster_failure(self->cluster);
+    PyObject *label = bw_plan_label(self->plan, failure.step_index);
+    pthread_mutex_lock(&self->lock);
+    PyObject *cause = self->failure;
+    self->failure = NULL;
+    pthread_mutex_unlock(&self->lock);
+    if (cause != NULL) PyErr_SetRaisedException(cause);
+    if (label == NULL) {
+        bw_raise_from_pending(self->state->BytewaxRuntimeError,
+                              "Worker thread died; look for errors above (worker %u)",
+                              (unsigned int)failure.worker_index);
+    } else {
+        bw_raise_from_pending(self->state->BytewaxRuntimeError,
+                              "Worker thread died; look for errors above (worker %u, in or after step %R)",
+                              (unsigned int)failure.worker_index, label);
+    }
+}
+
+static PyObject *
+run_threads(execution *self)
+{
+    self->threads = calloc(self->worker_count, sizeof *self->threads);
+    if (self->threads == NULL) return PyErr_NoMemory();
+    if (bw_waker_init(&self->waker) != BW_OK) return PyErr_SetFromErrno(PyExc_OSError);
+    self->has_waker = true;
+    bw_signals signals;
+    if (bw_signals_install(&signals, self->waker.write_fd) != 0) return NULL;
+    uint32_t started = start_threads(self);
+    if (started < self->worker_count) {
+        PyObject *error = PyErr_GetRaisedException();
+        atomic_store(&self->interrupted, true);
+        bw_cluster_stop(self->cluster);
+        atomic_fetch_add(&self->done, self->worker_count - started);
+        if (wait_stopped(self, &signals, 0) != 0) PyErr_Clear();
+        PyErr_SetRaisedException(error);
+    } else {
+        // With an exception this is what a signal's handler raised.
+        wait_done(self, &signals);
+    }
+    bw_signals_restore(&signals);
+    bool all_done = atomic_load(&self->done) == self->worker_count;
+    if (all_done) join_threads(self, started);
+    if (PyErr_Occurred()) {
+        raise_end(PyErr_GetRaisedException());
+        return NULL;
+    }
+    if (has_failed(self)) {
+        raise_worker_died(self);
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+// ---- the module's function
+
+PyObject *
+bw_run(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"plan", "worker_count", "epoch_interval_us", "threads", NULL};
+    PyObject *list;
+    unsigned int worker_count;
+    unsigned long long epoch_interval_us;
+    int threads;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O$IKp:run", keywords, &list, &worker_count,
+                                     &epoch_interval_us, &threads)) {
+        return NULL;
+    }
+    if (worker_count == 0 || worker_count > 65536 || (!threads && worker_count != 1)) {
+        return PyErr_Format(PyExc_ValueError,
+                            "worker_count must be from 1 to 65536, and 1 without threads; got %u",
+                            worker_count);
+    }
+    uint64_t interval_ns =
+        epoch_interval_us > UINT64_MAX / 1000 ? UINT64_MAX : (uint64_t)epoch_interval_us * 1000;
+    execution *self = new_execution(module, list, worker_count, interval_ns);
+    if (self == NULL) return NULL;
+    PyObject *result = threads ? run_threads(self) : run_here(self);
+    Py_DECREF(self);
+    return result;
+}
+
+static PyMethodDef Execution_methods[] = {
+    {"_run", Execution_run, METH_O, PyDoc_STR("_run($self, worker_index, /)\n--\n\nRun one worker.")},
+    {NULL},
+};
+static PyType_Slot Execution_slots[] = {
+    {Py_tp_dealloc, Execution_dealloc},
+    {Py_tp_traverse, Execution_traverse},
+    {Py_tp_methods, Execution_methods},
+    {0, NULL},
+};
+PyType_Spec bw_execution_spec = {
+    .name = "bytewax._engine._Execution",
+    .basicsize = sizeof(execution),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = Execution_slots,
+};

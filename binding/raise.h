@@ -1,0 +1,29 @@
+// raise.h - the one place where failures become exceptions: the user's own keep their class and become
+// the cause of one that says what was being done and in which step.
+#ifndef BW_BINDING_RAISE_H
+#define BW_BINDING_RAISE_H
+
+#include "compat.h"
+
+#include "base/status.h"
+#include "state.h"
+
+/// Decorates the pending exception: one of the same class (KeyError: of RuntimeError too) whose text
+/// has `phrase`, the step's label and the original's text, and whose cause is the original. Where the
+/// class can't be made from a text, the original stays, with a note. What is no Exception (SystemExit,
+/// KeyboardInterrupt, ...) passes unchanged. `label` NULL: no step. Attached.
+void bw_raise_user(bw_engine_state *state, const char *phrase, PyObject *label);
+
+/// Adds a note that names the step to the pending exception, which otherwise stays as it is.
+void bw_note_user(PyObject *label);
+
+/// Sets `type` with the text, and the pending exception as its cause.
+void bw_raise_from_pending(PyObject *type, const char *format, ...);
+
+/// Sets the exception for a failure of the engine's own, unless one is pending.
+void bw_raise_status(bw_engine_state *state, bw_status status, PyObject *label);
+
+/// Writes an exception's traceback to sys.stderr, each line after `<name> `, in one piece. Never fails.
+void bw_print_exception(PyObject *exception, const char *name);
+
+#endif
