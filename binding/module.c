@@ -42,6 +42,7 @@ add_exceptions(PyObject *module, bw_engine_state *state)
     if (state->BytewaxRuntimeError == NULL || state->UserKeyError == NULL || state->WorkerStop == NULL) {
         return -1;
     }
+    if (PyModule_AddObjectRef(module, "UserKeyError", state->UserKeyError) != 0) return -1;
     return PyModule_AddObjectRef(module, "BytewaxRuntimeError", state->BytewaxRuntimeError);
 }
 

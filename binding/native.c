@@ -24,7 +24,8 @@ bool
 bw_native_enter(PyObject *op, bool *busy)
 {
     if (*busy) {
-        PyErr_Format(PyExc_RuntimeError, "%s called while another call of it is running", Py_TYPE(op)->tp_name);
+        PyErr_Format(PyExc_RuntimeError, "%s called while another call of it is running",
+                     Py_TYPE(op)->tp_name);
         return false;
     }
     *busy = true;

@@ -76,8 +76,8 @@ CsvSource_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"path", "fmtparams", "resume_state", NULL};
     PyObject *path, *fmtparams, *resume_state;  // borrowed from args
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO!O:CsvSource", keywords, &path, &PyDict_Type, &fmtparams,
-                                     &resume_state)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO!O:CsvSource", keywords, &path, &PyDict_Type,
+                                     &fmtparams, &resume_state)) {
         return NULL;
     }
     long long position;
@@ -255,15 +255,18 @@ static PyMethodDef CsvSource_methods[] = {
     {"next", CsvSource_next, METH_NOARGS,
      PyDoc_STR("next($self, /)\n--\n\nReturn the next row: a dict from header to field.")},
     {"snapshot", CsvSource_snapshot, METH_NOARGS,
-     PyDoc_STR("snapshot($self, /)\n--\n\nReturn the position in the file after the last row returned, in bytes.")},
+     PyDoc_STR("snapshot($self, /)\n--\n\nReturn the position in the file after the last row returned, "
+               "in bytes.")},
     {"close", CsvSource_close, METH_NOARGS, PyDoc_STR("close($self, /)\n--\n\nClose the file.")},
     {NULL},
 };
 
 static PyType_Slot CsvSource_slots[] = {
-    {Py_tp_doc, PyDoc_STR("CsvSource(path, fmtparams, resume_state)\n--\n\n"
-                          "Source of the rows of a CSV file, from after the first resume_state bytes. The first row\n"
-                          "is the header; fmtparams is a dict of keyword arguments to csv.reader().")},
+    {Py_tp_doc,
+     PyDoc_STR(
+         "CsvSource(path, fmtparams, resume_state)\n--\n\n"
+         "Source of the rows of a CSV file, from after the first resume_state bytes. The first row\n"
+         "is the header; fmtparams is a dict of keyword arguments to csv.reader().")},
     {Py_tp_new, CsvSource_new},
     {Py_tp_dealloc, CsvSource_dealloc},
     {Py_tp_traverse, CsvSource_traverse},

@@ -35,7 +35,7 @@ open_descriptor(PyObject *name, int flags)
     for (;;) {
         int error_number;
         Py_BEGIN_ALLOW_THREADS
-        descriptor = open(PyBytes_AS_STRING(encoded), flags | O_CLOEXEC, 0666);
+        descriptor = open(PyBytes_AS_STRING(encoded), flags, 0666);
         error_number = errno;
         Py_END_ALLOW_THREADS
         if (descriptor >= 0) break;
@@ -50,12 +50,13 @@ open_descriptor(PyObject *name, int flags)
 }
 
 int
-bw_file_open(PyObject *path, int flags, PyObject **out_name, struct stat *out_status)
+bw_file_open(PyObject *path, bool append, PyObject **out_name, struct stat *out_status)
 {
     PyObject *name = exact_name(path);
     if (name == NULL) return -1;
-    const char *mode = (flags & O_ACCMODE) == O_RDONLY ? "r" : "a";
-    if (PySys_Audit("open", "Osi", name, mode, flags | O_CLOEXEC) < 0) goto drop_name;
+    const char *mode = append ? "a" : "r";  // for audit hooks
+    const int flags = append ? O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC : O_RDONLY | O_CLOEXEC;
+    if (PySys_Audit("open", "Osi", name, mode, flags) < 0) goto drop_name;
     int descriptor = open_descriptor(name, flags);
     if (descriptor < 0) goto drop_name;
     if (fstat(descriptor, out_status) < 0) {

@@ -4,12 +4,14 @@
 
 #include "compat.h"
 
+#include <stdbool.h>
 #include <sys/stat.h>
 
-/// Opens a file, close-on-exec. Returns its descriptor, or -1 with an OSError that names it (or the
-/// exception of the path, of an audit hook or of a signal handler). `*out_name`: new reference to an
-/// exact str or bytes, for later errors; `*out_status`: what fstat() says. A directory is an error.
-int bw_file_open(PyObject *path, int flags, PyObject **out_name, struct stat *out_status);
+/// Opens a file: to read it, or to append to it, and then makes it if need be. Close-on-exec. Returns
+/// its descriptor, or -1 with an OSError that names it (or the exception of the path, of an audit hook
+/// or of a signal handler). A directory is an error. `*out_name`: new reference to an exact str or
+/// bytes, for later errors; `*out_status`: what fstat() says.
+int bw_file_open(PyObject *path, bool append, PyObject **out_name, struct stat *out_status);
 
 /// The encoding that open() takes when none is given, in the spelling of the codec ("utf-8", "ascii",
 /// "iso8859-1"). New reference to a str, or NULL with an exception set. All that a POSIX locale can

@@ -3,7 +3,6 @@
 #include "compat.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,7 +10,7 @@
 #include "native_file.h"
 #include "native_object.h"
 
-#define BUFFER_BYTES (64 * 1024)
+#define BUFFER_BYTES ((size_t)64 * 1024)
 
 typedef struct {
     PyObject_HEAD
@@ -35,8 +34,8 @@ truncate_file(FileSink *self, const struct stat *status, long long position)
     if (!S_ISREG(status->st_mode) && position == 0) return 0;
     if (position > status->st_size && S_ISREG(status->st_mode)) {
         // Going on would leave a hole of zeros where what had been written is gone.
-        PyErr_Format(PyExc_ValueError, "can't resume writing to %R at byte %lld: it has only %lld", self->name,
-                     position, (long long)status->st_size);
+        PyErr_Format(PyExc_ValueError, "can't resume writing to %R at byte %lld: it has only %lld",
+                     self->name, position, (long long)status->st_size);
         return -1;
     }
     for (;;) {
@@ -82,7 +81,8 @@ FileSink_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"path", "end", "resume_state", NULL};
     PyObject *path, *end, *resume_state;  // borrowed from args
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OUO:FileSink", keywords, &path, &end, &resume_state)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OUO:FileSink", keywords, &path, &end,
+                                     &resume_state)) {
         return NULL;
     }
     long long position;
@@ -97,7 +97,7 @@ FileSink_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         goto drop_self;
     }
     struct stat status;
-    self->descriptor = bw_file_open(path, O_WRONLY | O_CREAT | O_APPEND, &self->name, &status);
+    self->descriptor = bw_file_open(path, true, &self->name, &status);
     if (self->descriptor < 0) goto drop_self;
     if (truncate_file(self, &status, position) < 0) goto drop_self;
     return (PyObject *)self;
@@ -185,8 +185,8 @@ write_item(PyObject *op, PyObject *item)
 {
     FileSink *self = (FileSink *)op;
     if (!PyUnicode_Check(item)) {
-        PyErr_Format(PyExc_TypeError, "value written to a file must be a str; got %R (%.200s) instead", item,
-                     Py_TYPE(item)->tp_name);
+        PyErr_Format(PyExc_TypeError, "value written to a file must be a str; got %R (%.200s) instead",
+                     item, Py_TYPE(item)->tp_name);
         return -1;
     }
     if (self->encoding == NULL) {
@@ -232,7 +232,8 @@ close_file(FileSink *self)
     error_number = errno;
     Py_END_ALLOW_THREADS
     // After EINTR it is closed nevertheless, on Linux at least.
-    if (error == 0 && result < 0 && error_number != EINTR) return bw_file_error(error_number, self->name);
+    if (error == 0 && result < 0 && error_number != EINTR)
+        return bw_file_error(error_number, self->name);
     return error;
 }
 
@@ -307,17 +308,21 @@ FileSink_close(PyObject *op, PyObject *Py_UNUSED(unused))
 }
 
 static PyMethodDef FileSink_methods[] = {
-    {"write", FileSink_write, METH_O, PyDoc_STR("write($self, item, /)\n--\n\nAppend a str and what ends it.")},
-    {"flush", FileSink_flush, METH_NOARGS, PyDoc_STR("flush($self, /)\n--\n\nWrite to the file what is held back.")},
+    {"write", FileSink_write, METH_O,
+     PyDoc_STR("write($self, item, /)\n--\n\nAppend a str and what ends it.")},
+    {"flush", FileSink_flush, METH_NOARGS,
+     PyDoc_STR("flush($self, /)\n--\n\nWrite to the file what is held back.")},
     {"snapshot", FileSink_snapshot, METH_NOARGS,
      PyDoc_STR("snapshot($self, /)\n--\n\nFlush, and return the length of the file in bytes.")},
-    {"close", FileSink_close, METH_NOARGS, PyDoc_STR("close($self, /)\n--\n\nFlush, and close the file.")},
+    {"close", FileSink_close, METH_NOARGS,
+     PyDoc_STR("close($self, /)\n--\n\nFlush, and close the file.")},
     {NULL},
 };
 
 static PyType_Slot FileSink_slots[] = {
-    {Py_tp_doc, PyDoc_STR("FileSink(path, end, resume_state)\n--\n\n"
-                          "Sink that appends each str, and end, to a file, cut to resume_state bytes before.")},
+    {Py_tp_doc,
+     PyDoc_STR("FileSink(path, end, resume_state)\n--\n\n"
+               "Sink that appends each str, and end, to a file, cut to resume_state bytes before.")},
     {Py_tp_new, FileSink_new},
     {Py_tp_dealloc, FileSink_dealloc},
     {Py_tp_finalize, FileSink_finalize},

@@ -73,7 +73,8 @@ IterSource_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"iterable", "resume_state", NULL};
     PyObject *iterable, *resume_state;  // borrowed from args
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO:IterSource", keywords, &iterable, &resume_state)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO:IterSource", keywords, &iterable,
+                                     &resume_state)) {
         return NULL;
     }
     long long position;
@@ -208,7 +209,8 @@ IterSource_may_block(PyObject *op)
     return ((IterSource *)op)->kind == FOREIGN;
 }
 
-const bw_native_source bw_iter_source_face = {.fill = IterSource_fill, .may_block = IterSource_may_block};
+const bw_native_source bw_iter_source_face = {.fill = IterSource_fill,
+                                              .may_block = IterSource_may_block};
 
 /// The next element, None included, or NULL: at the end without an exception.
 static PyObject *
@@ -284,8 +286,9 @@ static PyMethodDef IterSource_methods[] = {
 };
 
 static PyType_Slot IterSource_slots[] = {
-    {Py_tp_doc, PyDoc_STR("IterSource(iterable, resume_state)\n--\n\n"
-                          "Source of the elements of an iterable, from after the one that resume_state counts.")},
+    {Py_tp_doc,
+     PyDoc_STR("IterSource(iterable, resume_state)\n--\n\n"
+               "Source of the elements of an iterable, from after the one that resume_state counts.")},
     {Py_tp_new, IterSource_new},
     {Py_tp_dealloc, IterSource_dealloc},
     {Py_tp_traverse, IterSource_traverse},

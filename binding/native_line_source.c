@@ -9,7 +9,6 @@
 #include "native_line_source.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,7 +16,7 @@
 #include "native_file.h"
 #include "native_object.h"
 
-#define BLOCK_BYTES (256 * 1024)
+#define BLOCK_BYTES ((size_t)256 * 1024)
 
 typedef struct {
     PyObject_HEAD
@@ -58,7 +57,7 @@ bw_line_source_new(PyTypeObject *type, PyObject *path, bool keep_ends)
     self->descriptor = -1;
     self->keep_ends = keep_ends;
     struct stat status;
-    self->descriptor = bw_file_open(path, O_RDONLY, &self->name, &status);
+    self->descriptor = bw_file_open(path, false, &self->name, &status);
     if (self->descriptor < 0) goto drop_self;
     self->may_block = !S_ISREG(status.st_mode);
     if (choose_encoding(&self->encoding) < 0) goto drop_self;
@@ -232,7 +231,8 @@ note_position(LineSource *self)
 {
     PyObject *error = PyErr_GetRaisedException();
     if (error == NULL) return;
-    PyObject *note = PyUnicode_FromFormat("in file %R, in the line at byte %lld", self->name, self->position);
+    PyObject *note =
+        PyUnicode_FromFormat("in file %R, in the line at byte %lld", self->name, self->position);
     PyObject *add_note = note == NULL ? NULL : bw_native_attribute(error, "add_note");
     PyObject *result = add_note == NULL ? NULL : PyObject_CallOneArg(add_note, note);
     Py_XDECREF(result);
@@ -336,7 +336,8 @@ LineSource_fill(PyObject *op, PyObject **items, Py_ssize_t limit, bool *out_ende
     return count;
 }
 
-const bw_native_source bw_line_source_face = {.fill = LineSource_fill, .may_block = bw_line_source_may_block};
+const bw_native_source bw_line_source_face = {.fill = LineSource_fill,
+                                              .may_block = bw_line_source_may_block};
 
 PyObject *
 bw_line_source_next(PyObject *op)
@@ -383,7 +384,8 @@ LineSource_close(PyObject *op, PyObject *Py_UNUSED(unused))
 }
 
 static PyMethodDef LineSource_methods[] = {
-    {"next", LineSource_next, METH_NOARGS, PyDoc_STR("next($self, /)\n--\n\nReturn the next line, without its end.")},
+    {"next", LineSource_next, METH_NOARGS,
+     PyDoc_STR("next($self, /)\n--\n\nReturn the next line, without its end.")},
     {"snapshot", LineSource_snapshot, METH_NOARGS,
      PyDoc_STR("snapshot($self, /)\n--\n\nReturn how many bytes the lines returned so far take.")},
     {"close", LineSource_close, METH_NOARGS, PyDoc_STR("close($self, /)\n--\n\nClose the file.")},
@@ -391,8 +393,9 @@ static PyMethodDef LineSource_methods[] = {
 };
 
 static PyType_Slot LineSource_slots[] = {
-    {Py_tp_doc, PyDoc_STR("LineSource(path, resume_state)\n--\n\n"
-                          "Source of the lines of a text file, from after the first resume_state bytes.")},
+    {Py_tp_doc,
+     PyDoc_STR("LineSource(path, resume_state)\n--\n\n"
+               "Source of the lines of a text file, from after the first resume_state bytes.")},
     {Py_tp_new, LineSource_new},
     {Py_tp_dealloc, LineSource_dealloc},
     {Py_tp_methods, LineSource_methods},

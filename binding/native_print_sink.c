@@ -23,7 +23,8 @@ PrintSink_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->stdout_name = PyUnicode_InternFromString("stdout");
     self->write_name = PyUnicode_InternFromString("write");
     self->newline = PyUnicode_InternFromString("\n");
-    if (self->sys == NULL || self->stdout_name == NULL || self->write_name == NULL || self->newline == NULL) {
+    if (self->sys == NULL || self->stdout_name == NULL || self->write_name == NULL ||
+        self->newline == NULL) {
         Py_DECREF(self);
         return NULL;
     }
@@ -86,7 +87,8 @@ write_item(PyObject *op, PyObject *item)
     PyObject *file = current_stdout(self);
     if (file == NULL) return -1;
     int error = 0;
-    if (file != Py_None) error = write_text(self, file, item);  // None: a process without standard output
+    if (file != Py_None)
+        error = write_text(self, file, item);  // None: a process without standard output
     Py_DECREF(file);
     return error;
 }
@@ -108,8 +110,10 @@ do_nothing(PyObject *Py_UNUSED(op), PyObject *Py_UNUSED(unused))
 
 static PyMethodDef PrintSink_methods[] = {
     {"write", PrintSink_write, METH_O, PyDoc_STR("write($self, item, /)\n--\n\nPrint an item.")},
-    {"flush", do_nothing, METH_NOARGS, PyDoc_STR("flush($self, /)\n--\n\nDo nothing: it holds nothing back.")},
-    {"snapshot", do_nothing, METH_NOARGS, PyDoc_STR("snapshot($self, /)\n--\n\nReturn None: it has no position.")},
+    {"flush", do_nothing, METH_NOARGS,
+     PyDoc_STR("flush($self, /)\n--\n\nDo nothing: it holds nothing back.")},
+    {"snapshot", do_nothing, METH_NOARGS,
+     PyDoc_STR("snapshot($self, /)\n--\n\nReturn None: it has no position.")},
     {"close", do_nothing, METH_NOARGS, PyDoc_STR("close($self, /)\n--\n\nDo nothing.")},
     {NULL},
 };
