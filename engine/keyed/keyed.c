@@ -73,18 +73,17 @@ make_scratch(bw_keyed *keyed, uint32_t count)
     return BW_OK;
 }
 
-/// The slot of item i, whose key reference it takes over, also on failure.
+/// The slot of item i. The reference to a new key is taken over, also on failure; that to a known one
+/// stays in the batch, whose keys are released all at once.
 static bw_status
 find_slot(bw_keyed *keyed, bw_batch *batch, uint32_t i)
 {
     bw_bytes bytes = keyed->bytes[i];
-    void *key = batch->keys[i];
-    batch->keys[i] = NULL;
     uint64_t hash = batch->hashes[i];
     bw_entry *entry = bw_table_find(&keyed->table, bytes.data, bytes.size, hash);
-    if (entry != NULL) {
-        keyed->items->release(keyed->items->self, &key, 1);
-    } else {
+    if (entry == NULL) {
+        void *key = batch->keys[i];
+        batch->keys[i] = NULL;
         void *owned = keyed->items->own_key(keyed->items->self, key, &bytes);
         if (owned == NULL) return BW_ENOMEM;
         bw_status status = bw_table_insert(&keyed->table, owned, bytes, hash, &entry);
@@ -117,6 +116,7 @@ forget_discarded(bw_keyed *keyed)
             forget(keyed, entry);
         }
     }
+    if (keyed->discarded_count > 0) bw_table_trim(&keyed->table);
     keyed->discarded_count = 0;
 }
 
@@ -126,15 +126,13 @@ bw_keyed_on_batch(bw_keyed *keyed, bw_batch *batch, bw_output *output)
     BW_ASSERT(batch->shape == BW_SHAPE_KEYED);
     bw_status status = make_scratch(keyed, batch->count);
     if (status != BW_OK) return status;
-    keyed->items->key_bytes(keyed->items->self, batch->keys, batch->items, batch->count,
-                            keyed->bytes);
+    keyed->items->key_bytes(keyed->items->self, batch->keys, batch->items, batch->count, keyed->bytes);
     for (uint32_t i = 0; i < batch->count; i++) {
         status = find_slot(keyed, batch, i);
         if (status != BW_OK) return status;
     }
     keyed->discard_status = BW_OK;
-    status = keyed->ops->on_items(keyed->logic, keyed, keyed->slots, batch->items, batch->count,
-                                  output);
+    status = keyed->ops->on_items(keyed->logic, keyed, keyed->slots, batch->items, batch->count, output);
     forget_discarded(keyed);
     return status != BW_OK ? status : keyed->discard_status;
 }

@@ -150,13 +150,17 @@ bw_table_remove(bw_table *table, bw_entry *entry)
     entry->id = table->free_id;
     table->free_id = id;
     table->count--;
-    if (table->count == 0) {
-        if (table->chunk_count > 1) free_all(table);
-    } else if (table->mask + 1 > LEAST_CELLS && (uint64_t)table->count * 8 < table->mask + 1) {
+    if (table->mask + 1 > LEAST_CELLS && (uint64_t)table->count * 8 < table->mask + 1) {
         // No memory for a smaller index: the large one serves as well.
         bw_status status = resize(table, (table->mask + 1) / 4);
         (void)status;
     }
+}
+
+void
+bw_table_trim(bw_table *table)
+{
+    if (table->count == 0 && table->chunk_count > 1) free_all(table);
 }
 
 bw_entry *

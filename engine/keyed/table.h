@@ -18,7 +18,7 @@ typedef struct bw_entry {
     void *key;          // owned by whoever inserted it; the table only keeps it
     const char *bytes;  // of the key
     uint32_t size;
-    uint32_t id;        // its place, from 1 on; in a free entry the next free one
+    uint32_t id;  // its place, from 1 on; in a free entry the next free one
     // the slot follows
 } bw_entry;
 
@@ -80,8 +80,12 @@ bw_table_find(const bw_table *table, const char *bytes, size_t size, uint64_t ha
 BW_NODISCARD bw_status bw_table_insert(bw_table *table, void *key, bw_bytes bytes, uint64_t hash,
                                        bw_entry **out);
 
-/// Takes an entry out. The caller has taken `key` and what the slot holds. Never fails.
+/// Takes an entry out. The caller has taken `key` and what the slot holds. Never fails. The entry can
+/// still be looked at, as a free one, until the next insert or bw_table_trim().
 void bw_table_remove(bw_table *table, bw_entry *entry);
+
+/// Gives back the memory of a table that is empty but was large.
+void bw_table_trim(bw_table *table);
 
 /// Goes over all entries: `*position` starts at 0. NULL at the end. Nothing may be inserted meanwhile.
 bw_entry *bw_table_next(const bw_table *table, uint32_t *position);
