@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "attribute.h"
 #include "base/waker.h"
 #include "cluster/cluster.h"
 #include "item.h"
@@ -357,7 +358,7 @@ static PyObject *
 new_thread(execution *self, PyObject *thread_class, uint32_t index)
 {
     PyObject *thread = NULL, *args = NULL, *kwargs = NULL;
-    PyObject *target = PyObject_GetAttrString((PyObject *)self, "_run");
+    PyObject *target = bw_attribute((PyObject *)self, "_run");
     PyObject *name = PyUnicode_FromFormat("bytewax:worker-%u", (unsigned int)index);
     if (target != NULL && name != NULL) {
         args = PyTuple_New(0);
@@ -379,7 +380,7 @@ start_threads(execution *self)
     uint32_t started = 0;
     PyObject *threading = PyImport_ImportModule("threading");
     if (threading == NULL) return 0;
-    PyObject *thread_class = PyObject_GetAttrString(threading, "Thread");
+    PyObject *thread_class = bw_attribute(threading, "Thread");
     Py_DECREF(threading);
     if (thread_class == NULL) return 0;
     for (uint32_t i = 0; i < self->worker_count; i++) {
@@ -387,7 +388,7 @@ start_threads(execution *self)
         if (self->threads[i].thread == NULL) goto end;
     }
     for (; started < self->worker_count; started++) {
-        PyObject *result = PyObject_CallMethod(self->threads[started].thread, "start", NULL);
+        PyObject *result = bw_call_method(self->threads[started].thread, "start", NULL, NULL);
         if (result == NULL) goto end;
         Py_DECREF(result);
     }
@@ -402,7 +403,7 @@ join_threads(execution *self, uint32_t started)
 {
     PyObject *pending = PyErr_GetRaisedException();
     for (uint32_t i = 0; i < started; i++) {
-        PyObject *result = PyObject_CallMethod(self->threads[i].thread, "join", NULL);
+        PyObject *result = bw_call_method(self->threads[i].thread, "join", NULL, NULL);
         if (result == NULL) PyErr_Clear();
         Py_XDECREF(result);
     }

@@ -1,6 +1,7 @@
 // The module bytewax._engine: all its state is in the module object.
 #include "compat.h"
 
+#include "attribute.h"
 #include "execution.h"
 #include "native.h"
 #include "state.h"
@@ -16,7 +17,7 @@ static PyObject *
 new_key_error(void)
 {
     PyObject *bases = PyTuple_Pack(2, PyExc_KeyError, PyExc_RuntimeError);
-    PyObject *text = PyObject_GetAttrString(PyExc_RuntimeError, "__str__");
+    PyObject *text = bw_attribute(PyExc_RuntimeError, "__str__");
     PyObject *members = NULL, *type = NULL;
     if (bases != NULL && text != NULL) members = Py_BuildValue("{s:O}", "__str__", text);
     if (members != NULL) {

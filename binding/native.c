@@ -51,16 +51,6 @@ bw_native_resume_state(PyObject *resume_state, long long least, long long *out)
     return 0;
 }
 
-PyObject *
-bw_native_attribute(PyObject *object, const char *name)
-{
-    PyObject *interned = PyUnicode_InternFromString(name);
-    if (interned == NULL) return NULL;
-    PyObject *value = PyObject_GetAttr(object, interned);
-    Py_DECREF(interned);
-    return value;
-}
-
 static int
 add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **out)
 {

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "attribute.h"
 #include "native_line_source.h"
 #include "native_object.h"
 
@@ -23,14 +24,14 @@ static PyObject *
 make_reader(PyObject *lines, PyObject *fmtparams)
 {
     PyObject *reader = NULL;
-    PyObject *next_line = bw_native_attribute(lines, "next");
+    PyObject *next_line = bw_attribute(lines, "next");
     if (next_line == NULL) return NULL;
     PyObject *iterator = PyCallIter_New(next_line, Py_None);
     Py_DECREF(next_line);
     if (iterator == NULL) return NULL;
     PyObject *module = PyImport_ImportModule("csv");
     if (module == NULL) goto drop_iterator;
-    PyObject *reader_type = bw_native_attribute(module, "reader");
+    PyObject *reader_type = bw_attribute(module, "reader");
     if (reader_type == NULL) goto drop_module;
     PyObject *args = PyTuple_Pack(1, iterator);
     if (args == NULL) goto drop_reader_type;

@@ -1,3 +1,4 @@
+#include "attribute.h"
 #include "native_file.h"
 
 #include <errno.h>
@@ -82,7 +83,7 @@ import_attribute(const char *module_name, const char *attribute)
 {
     PyObject *module = PyImport_ImportModule(module_name);
     if (module == NULL) return NULL;
-    PyObject *value = bw_native_attribute(module, attribute);
+    PyObject *value = bw_attribute(module, attribute);
     Py_DECREF(module);
     return value;
 }
@@ -96,7 +97,7 @@ codec_name(PyObject *encoding)
     PyObject *codec = PyObject_CallOneArg(lookup, encoding);
     Py_DECREF(lookup);
     if (codec == NULL) return NULL;
-    PyObject *name = bw_native_attribute(codec, "name");
+    PyObject *name = bw_attribute(codec, "name");
     Py_DECREF(codec);
     if (name != NULL && !PyUnicode_Check(name)) {
         PyErr_Format(PyExc_TypeError, "the name of codec %R must be a str; got %R", encoding, name);

@@ -6,6 +6,7 @@
 //
 // next_lf and next_cr are found once for all lines before them, so that a file without \r, or without
 // \n, is not searched again and again for what it doesn't have.
+#include "attribute.h"
 #include "native_line_source.h"
 
 #include <errno.h>
@@ -233,7 +234,7 @@ note_position(LineSource *self)
     if (error == NULL) return;
     PyObject *note =
         PyUnicode_FromFormat("in file %R, in the line at byte %lld", self->name, self->position);
-    PyObject *add_note = note == NULL ? NULL : bw_native_attribute(error, "add_note");
+    PyObject *add_note = note == NULL ? NULL : bw_attribute(error, "add_note");
     PyObject *result = add_note == NULL ? NULL : PyObject_CallOneArg(add_note, note);
     Py_XDECREF(result);
     Py_XDECREF(add_note);

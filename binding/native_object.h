@@ -42,8 +42,4 @@ bw_native_leave(bool *busy)
 /// 0, or -1 with TypeError, ValueError or OverflowError.
 int bw_native_resume_state(PyObject *resume_state, long long least, long long *out);
 
-/// object.name, by an interned name: one made anew for each look-up would fill the interpreter's cache
-/// of attributes. New reference, or NULL with an exception set.
-PyObject *bw_native_attribute(PyObject *object, const char *name);
-
 #endif

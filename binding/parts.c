@@ -1,5 +1,7 @@
 #include "parts.h"
 
+#include "attribute.h"
+
 static int
 add_name(PyObject *item, bw_names *names)
 {
@@ -42,7 +44,7 @@ add_names(PyObject *listed, bw_names *names)
 int
 bw_parts_list(const bw_stage_spec *spec, bw_names *names)
 {
-    PyObject *listed = PyObject_CallMethod(spec->first, "list_parts", NULL);
+    PyObject *listed = bw_call_method(spec->first, "list_parts", NULL, NULL);
     if (listed == NULL) return -1;
     int error = add_names(listed, names);
     Py_DECREF(listed);
@@ -95,12 +97,7 @@ bw_parts_build(const bw_stage_spec *spec, const bw_name *name, bool none_allowed
 {
     PyObject *part = PyUnicode_DecodeUTF8(name->data, (Py_ssize_t)name->size, NULL);
     if (part == NULL) return NULL;
-    PyObject *method = PyObject_GetAttrString(spec->first, "build_part");
-    PyObject *built = NULL;
-    if (method != NULL) {
-        built = PyObject_CallFunctionObjArgs(method, part, Py_None, NULL);
-        Py_DECREF(method);
-    }
+    PyObject *built = bw_call_method(spec->first, "build_part", part, Py_None);
     Py_DECREF(part);
     if (none_allowed && built == Py_None) {
         Py_DECREF(built);
@@ -112,7 +109,11 @@ bw_parts_build(const bw_stage_spec *spec, const bw_name *name, bool none_allowed
 PyObject *
 bw_parts_build_dynamic(const bw_stage_spec *spec, const bw_place *place)
 {
-    PyObject *built = PyObject_CallMethod(spec->first, "build", "II", place->worker_index,
-                                          place->worker_count);
+    PyObject *index = PyLong_FromUnsignedLong(place->worker_index);
+    PyObject *count = PyLong_FromUnsignedLong(place->worker_count);
+    PyObject *built = NULL;
+    if (index != NULL && count != NULL) built = bw_call_method(spec->first, "build", index, count);
+    Py_XDECREF(index);
+    Py_XDECREF(count);
     return checked(spec, built);
 }

@@ -2,6 +2,8 @@
 
 #include <stdarg.h>
 
+#include "attribute.h"
+
 /// Borrowed `exception`; its text as str(), or that of its class where str() fails. NULL: no memory.
 static PyObject *
 text_of(PyObject *exception)
@@ -46,7 +48,7 @@ rebuild(PyObject *type, PyObject *message)
 static void
 add_note(PyObject *exception, PyObject *note)
 {
-    PyObject *result = PyObject_CallMethod(exception, "add_note", "O", note);
+    PyObject *result = bw_call_method(exception, "add_note", note, NULL);
     if (result == NULL) PyErr_Clear();  // Python 3.10 has none
     Py_XDECREF(result);
 }
@@ -172,7 +174,7 @@ bw_print_exception(PyObject *exception, const char *name)
     PyObject *error_stream = PySys_GetObject("stderr");  // borrowed
     if (text != NULL && error_stream != NULL && error_stream != Py_None) {
         Py_INCREF(error_stream);
-        PyObject *result = PyObject_CallMethod(error_stream, "write", "O", text);
+        PyObject *result = bw_call_method(error_stream, "write", text, NULL);
         Py_XDECREF(result);
         Py_DECREF(error_stream);
     }

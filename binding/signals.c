@@ -3,13 +3,15 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "attribute.h"
+
 /// signal.set_wakeup_fd(fd): the previous one, or -2 with an exception.
 static int
 set_wakeup_fd(int fd)
 {
     PyObject *module = PyImport_ImportModule("signal");
     if (module == NULL) return -2;
-    PyObject *function = PyObject_GetAttrString(module, "set_wakeup_fd");
+    PyObject *function = bw_attribute(module, "set_wakeup_fd");
     Py_DECREF(module);
     if (function == NULL) return -2;
     PyObject *args = Py_BuildValue("(i)", fd);

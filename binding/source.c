@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "attribute.h"
 #include "native.h"
 #include "parts.h"
 #include "plan.h"
@@ -61,7 +62,7 @@ add_part(source *self, PyObject *built)
     part->source = built;
     part->native = bw_native_source_of(self->plan->state, built);
     if (part->native != NULL) return 0;
-    part->next = PyObject_GetAttrString(built, "next");
+    part->next = bw_attribute(built, "next");
     return part->next == NULL ? -1 : 0;
 }
 
@@ -152,7 +153,7 @@ source_poll(void *instance, size_t index, size_t limit, bw_batch *batch, uint64_
 static bw_status
 call_method(const source *self, size_t index, const char *name, const char *phrase)
 {
-    PyObject *result = PyObject_CallMethod(self->parts[index].source, name, NULL);
+    PyObject *result = bw_call_method(self->parts[index].source, name, NULL, NULL);
     if (result == NULL) return failed(self, phrase);
     Py_DECREF(result);
     return BW_OK;

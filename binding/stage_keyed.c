@@ -37,6 +37,7 @@ forget(bw_stage *stage, bw_entry *entry)
 {
     PyObject *key = entry->key, *state = *state_of(entry);
     bw_table_remove(&stage->table, entry);
+    bw_table_trim(&stage->table);
     Py_XDECREF(state);  // last: a finalizer may run
     Py_DECREF(key);
 }

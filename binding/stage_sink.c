@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "attribute.h"
 #include "parts.h"
 #include "raise.h"
 
@@ -39,7 +40,7 @@ init_sink(bw_stage *stage, bw_sink *sink, PyObject *built)
     sink->object = built;
     sink->native = bw_native_sink_of(stage->plan->state, built);
     if (sink->native != NULL) return 0;
-    sink->write = PyObject_GetAttrString(built, "write");
+    sink->write = bw_attribute(built, "write");
     return sink->write == NULL ? -1 : 0;
 }
 
@@ -58,7 +59,7 @@ static int
 build_parts(bw_stage *stage, const bw_place *place, const bw_names *names, const uint32_t *owners)
 {
     stage->indices = PyDict_New();
-    stage->assign = PyObject_GetAttrString(stage->spec->first, "assign_part");
+    stage->assign = bw_attribute(stage->spec->first, "assign_part");
     if (stage->indices == NULL || stage->assign == NULL) return -1;
     for (size_t i = 0; i < names->count; i++) {
         if (add_index(stage, &names->names[i], i) != 0) return -1;
@@ -172,7 +173,7 @@ bw_stage_flush_sinks(bw_stage *stage)
 static int
 call_method(const bw_sink *sink, const char *name)
 {
-    PyObject *result = PyObject_CallMethod(sink->object, name, NULL);
+    PyObject *result = bw_call_method(sink->object, name, NULL, NULL);
     if (result == NULL) return -1;
     Py_DECREF(result);
     return 0;
