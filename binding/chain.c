@@ -277,20 +277,12 @@ expand_iterator(const chain *self, uint32_t at, PyObject *iterator)
         while (count < BW_STAGE_BUFFER && (item = PyIter_Next(iterator)) != NULL) {
             buffer[count++] = item;
         }
-        PyObject *failure = PyErr_GetRaisedException();  // NULL at the end
-        if (failure != NULL) {
-            PyErr_SetRaisedException(failure);
+        if (item == NULL && PyErr_Occurred()) {
             bw_note_user(self->stages[at].label);
-            failure = PyErr_GetRaisedException();
-        }
-        if (run_items(self, at + 1, buffer, count) != 0) {
-            Py_XDECREF(failure);
+            release(buffer, count);  // the item that failed: nothing of it goes on
             return -1;
         }
-        if (failure != NULL) {
-            PyErr_SetRaisedException(failure);
-            return -1;
-        }
+        if (run_items(self, at + 1, buffer, count) != 0) return -1;
         if (item == NULL) return 0;
         enter(self, &self->stages[at]);
     }

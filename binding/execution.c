@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "attribute.h"
 #include "base/waker.h"
@@ -373,39 +374,88 @@ new_thread(execution *self, PyObject *thread_class, uint32_t index)
     return thread;
 }
 
+static int
+make_threads(execution *self)
+{
+    PyObject *threading = PyImport_ImportModule("threading");
+    if (threading == NULL) return -1;
+    PyObject *thread_class = bw_attribute(threading, "Thread");
+    Py_DECREF(threading);
+    if (thread_class == NULL) return -1;
+    int error = 0;
+    for (uint32_t i = 0; i < self->worker_count && error == 0; i++) {
+        self->threads[i].thread = new_thread(self, thread_class, i);
+        error = self->threads[i].thread == NULL ? -1 : 0;
+    }
+    Py_DECREF(thread_class);
+    return error;
+}
+
+typedef struct starter {
+    execution *execution;
+    uint32_t started;   // threads that run
+    PyObject *failure;  // owned: why it is not all of them
+} starter;
+
+static void *
+start_each(void *argument)
+{
+    starter *starter = argument;
+    PyGILState_STATE attached = PyGILState_Ensure();
+    for (; starter->started < starter->execution->worker_count; starter->started++) {
+        PyObject *thread = starter->execution->threads[starter->started].thread;
+        PyObject *result = bw_call_method(thread, "start", NULL, NULL);
+        if (result == NULL) {
+            starter->failure = PyErr_GetRaisedException();
+            break;
+        }
+        Py_DECREF(result);
+    }
+    PyGILState_Release(attached);
+    return NULL;
+}
+
 /// Makes all threads, then starts them. Returns how many run; fewer than all with an exception set.
+///
+/// They are started from a thread that no signal handler runs on: one that raises within
+/// Thread.start() would leave it open whether the thread runs.
 static uint32_t
 start_threads(execution *self)
 {
-    uint32_t started = 0;
-    PyObject *threading = PyImport_ImportModule("threading");
-    if (threading == NULL) return 0;
-    PyObject *thread_class = bw_attribute(threading, "Thread");
-    Py_DECREF(threading);
-    if (thread_class == NULL) return 0;
-    for (uint32_t i = 0; i < self->worker_count; i++) {
-        self->threads[i].thread = new_thread(self, thread_class, i);
-        if (self->threads[i].thread == NULL) goto end;
+    if (make_threads(self) != 0) return 0;
+    starter starter = {.execution = self};
+    pthread_t thread;
+    int error = pthread_create(&thread, NULL, start_each, &starter);
+    if (error != 0) {
+        PyErr_Format(PyExc_RuntimeError, "can't start new thread: %s", strerror(error));
+        return 0;
     }
-    for (; started < self->worker_count; started++) {
-        PyObject *result = bw_call_method(self->threads[started].thread, "start", NULL, NULL);
-        if (result == NULL) goto end;
-        Py_DECREF(result);
-    }
-end:
-    Py_DECREF(thread_class);
-    return started;
+    Py_BEGIN_ALLOW_THREADS
+    pthread_join(thread, NULL);
+    Py_END_ALLOW_THREADS
+    if (starter.failure != NULL) PyErr_SetRaisedException(starter.failure);
+    return starter.started;
 }
 
-/// Waits until the threads, whose work is over, have left Python. Keeps a pending exception.
+/// Waits until the threads, whose work is over, have left Python. Keeps a pending exception; where there
+/// is none, what a signal's handler raises meanwhile becomes it.
 static void
 join_threads(execution *self, uint32_t started)
 {
     PyObject *pending = PyErr_GetRaisedException();
-    for (uint32_t i = 0; i < started; i++) {
+    for (uint32_t i = 0; i < started;) {
         PyObject *result = bw_call_method(self->threads[i].thread, "join", NULL, NULL);
-        if (result == NULL) PyErr_Clear();
-        Py_XDECREF(result);
+        if (result != NULL) {
+            Py_DECREF(result);
+            i++;
+            continue;
+        }
+        PyObject *raised = PyErr_GetRaisedException();
+        if (pending == NULL) {
+            pending = raised;
+        } else {
+            Py_DECREF(raised);
+        }
     }
     if (pending != NULL) PyErr_SetRaisedException(pending);
 }

@@ -121,7 +121,8 @@ IterSource_dealloc(PyObject *op)
 
 /// Copies elements, None excepted, until `limit` or the end. Nobody runs or can change the sequence
 /// meanwhile; but between two calls a list may have become longer or shorter, as for Python's own
-/// iterator: so only a call that finds nothing is the end.
+/// iterator: so only a call that finds nothing is the end. Where one element is asked for, a None is
+/// that one: each poll is an epoch there, also one that has nothing.
 static Py_ssize_t
 fill_from_sequence(IterSource *self, PyObject **items, Py_ssize_t limit)
 {
@@ -132,7 +133,11 @@ fill_from_sequence(IterSource *self, PyObject **items, Py_ssize_t limit)
     Py_ssize_t size = PySequence_Fast_GET_SIZE(self->origin);
     while (count < limit && index < size) {
         PyObject *element = elements[index++];
-        if (element != Py_None) items[count++] = Py_NewRef(element);
+        if (element != Py_None) {
+            items[count++] = Py_NewRef(element);
+        } else if (limit == 1) {
+            break;
+        }
     }
     Py_END_CRITICAL_SECTION();
     self->position = index - 1;
@@ -153,7 +158,7 @@ fill_from_iterator(IterSource *self, PyObject **items, Py_ssize_t limit, bool *o
         self->position++;
         if (item == Py_None) {
             Py_DECREF(item);
-            if (self->kind == FOREIGN) break;  // it has nothing now
+            if (self->kind == FOREIGN || limit == 1) break;  // it has nothing now
         } else {
             items[count++] = item;
             if (self->kind == FOREIGN) break;
@@ -175,8 +180,9 @@ fill_locked(IterSource *self, PyObject **items, Py_ssize_t limit, bool *out_ende
     if (!bw_native_enter((PyObject *)self, &self->busy)) return -1;
     Py_ssize_t count;
     if (self->kind == SEQUENCE) {
+        Py_ssize_t before = self->position;
         count = fill_from_sequence(self, items, limit);
-        *out_ended = count == 0;
+        *out_ended = self->position == before;
     } else {
         count = fill_from_iterator(self, items, limit, out_ended);
         if (PyErr_Occurred()) {
