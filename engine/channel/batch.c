@@ -2,9 +2,11 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 // Enough for what is under way between steps in the steady state; a burst goes back to malloc.
 #define POOL_BATCHES 32
+#define FEW_ITEMS (BW_BATCH_ITEMS / 8)
 
 void
 bw_batch_pool_init(bw_batch_pool *pool)
@@ -24,6 +26,22 @@ bw_batch_pool_fini(bw_batch_pool *pool)
     pool->count = 0;
 }
 
+/// One block: the batch, then its three arrays. NULL if there is no memory.
+static bw_batch *
+new_batch(uint32_t capacity)
+{
+    static_assert(sizeof(void *) <= sizeof(uint64_t), "a pointer fits a column");
+    const size_t column = capacity * sizeof(uint64_t);
+    bw_batch *batch = malloc(sizeof *batch + 3 * column);
+    if (batch == NULL) return NULL;
+    char *columns = (char *)(batch + 1);
+    batch->hashes = (uint64_t *)(void *)columns;
+    batch->items = (void **)(void *)(columns + column);
+    batch->keys = (void **)(void *)(columns + 2 * column);
+    batch->capacity = capacity;
+    return batch;
+}
+
 bw_batch *
 bw_batch_pool_get(bw_batch_pool *pool, bw_epoch epoch)
 {
@@ -32,16 +50,8 @@ bw_batch_pool_get(bw_batch_pool *pool, bw_epoch epoch)
         pool->first = batch->next;
         pool->count--;
     } else {
-        // One block: the batch, then its three arrays.
-        const size_t column = BW_BATCH_ITEMS * sizeof(uint64_t);
-        static_assert(sizeof(void *) <= sizeof(uint64_t), "a pointer fits a column");
-        batch = malloc(sizeof *batch + 3 * column);
+        batch = new_batch(BW_BATCH_ITEMS);
         if (batch == NULL) return NULL;
-        char *columns = (char *)(batch + 1);
-        batch->hashes = (uint64_t *)(void *)columns;
-        batch->items = (void **)(void *)(columns + column);
-        batch->keys = (void **)(void *)(columns + 2 * column);
-        batch->capacity = BW_BATCH_ITEMS;
     }
     batch->next = NULL;
     batch->epoch = epoch;
@@ -54,13 +64,35 @@ bw_batch_pool_get(bw_batch_pool *pool, bw_epoch epoch)
 void
 bw_batch_pool_put(bw_batch_pool *pool, bw_batch *batch)
 {
-    if (pool->count == POOL_BATCHES) {
+    if (pool->count == POOL_BATCHES || batch->capacity != BW_BATCH_ITEMS) {
         free(batch);
         return;
     }
     batch->next = pool->first;
     pool->first = batch;
     pool->count++;
+}
+
+bw_batch *
+bw_batch_pool_trim(bw_batch_pool *pool, bw_batch *batch)
+{
+    if (batch->count > FEW_ITEMS || batch->capacity != BW_BATCH_ITEMS) return batch;
+    bw_batch *small = new_batch(batch->count);
+    if (small == NULL) return batch;  // a large block does as well
+    small->next = NULL;
+    small->epoch = batch->epoch;
+    small->shape = batch->shape;
+    small->count = batch->count;
+    small->sender = batch->sender;
+    small->exchange = batch->exchange;
+    small->half = batch->half;
+    memcpy(small->items, batch->items, batch->count * sizeof *batch->items);
+    if (batch->shape != BW_SHAPE_PLAIN) {
+        memcpy(small->keys, batch->keys, batch->count * sizeof *batch->keys);
+        memcpy(small->hashes, batch->hashes, batch->count * sizeof *batch->hashes);
+    }
+    bw_batch_pool_put(pool, batch);
+    return small;
 }
 
 void

@@ -47,6 +47,10 @@ bw_batch *bw_batch_pool_get(bw_batch_pool *pool, bw_epoch epoch);
 /// Takes back a batch (of whatever pool) whose items are gone.
 void bw_batch_pool_put(bw_batch_pool *pool, bw_batch *batch);
 
+/// Before a batch leaves its worker: the same batch, or the same items in a block of their size if they
+/// are few. So what waits elsewhere takes the room of its items, and large blocks stay with their pool.
+bw_batch *bw_batch_pool_trim(bw_batch_pool *pool, bw_batch *batch);
+
 /// Releases what the batch holds and frees it.
 void bw_batch_drop(bw_batch *batch, const bw_item_ops *items);
 

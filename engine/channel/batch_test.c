@@ -66,5 +66,31 @@ drop_releases_items_and_keys(void)
     bw_batch_pool_fini(&pool);
 }
 
+static void
+few_items_are_moved_into_a_block_of_their_size_and_many_stay(void)
+{
+    bw_batch_pool pool;
+    bw_batch_pool_init(&pool);
+    int thing, key;
+    bw_batch *large = bw_batch_pool_get(&pool, 7);
+    large->shape = BW_SHAPE_KEYED;
+    for (uint64_t i = 0; i < 3; i++) bw_batch_push_keyed(large, &key, i, &thing);
+    bw_batch *small = bw_batch_pool_trim(&pool, large);
+    CHECK(small != large && pool.first == large);
+    CHECK_EQ(small->epoch, 7);
+    CHECK_EQ(small->shape, BW_SHAPE_KEYED);
+    CHECK_EQ(small->count, 3);
+    CHECK_EQ(small->capacity, 3);
+    CHECK(small->items[2] == &thing && small->keys[2] == &key && small->hashes[2] == 2);
+    bw_batch_pool_put(&pool, small);  // is freed: the pool keeps blocks of one size
+    CHECK_EQ(pool.count, 1);
+    large = bw_batch_pool_get(&pool, 8);
+    while (!bw_batch_is_full(large)) bw_batch_push(large, &thing);
+    CHECK(bw_batch_pool_trim(&pool, large) == large);
+    bw_batch_pool_put(&pool, large);
+    bw_batch_pool_fini(&pool);
+}
+
 TEST_MAIN(TEST(list_gives_older_epochs_first_and_keeps_the_order_within_one),
-          TEST(pool_hands_out_what_was_put_back), TEST(drop_releases_items_and_keys))
+          TEST(pool_hands_out_what_was_put_back), TEST(drop_releases_items_and_keys),
+          TEST(few_items_are_moved_into_a_block_of_their_size_and_many_stay))

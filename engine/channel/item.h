@@ -26,8 +26,7 @@ typedef struct bw_item_ops {
     bw_status (*split)(void *self, void **items, size_t count, void **keys, uint64_t *hashes,
                        size_t *done);
     /// The bytes of each key, which some hosts keep in the key, others in the value.
-    void (*key_bytes)(void *self, void *const *keys, void *const *values, size_t count,
-                      bw_bytes *out);
+    void (*key_bytes)(void *self, void *const *keys, void *const *values, size_t count, bw_bytes *out);
     /// Turns a key (a reference, taken over) into one that a table of state can keep: the bytes, which
     /// it may move, live as long as what it returns. NULL: no memory, and the reference is gone.
     void *(*own_key)(void *self, void *key, bw_bytes *bytes);

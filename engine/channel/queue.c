@@ -34,16 +34,42 @@ grow(bw_message_array *array)
     return BW_OK;
 }
 
+// How far back a mark looks for one that it can replace: beyond what workers and exchanges usually make
+// between two of them.
+#define MARK_REACH 64
+
+/// Lets a mark replace the last one of its exchange and sender if no item came after that: so a worker
+/// that is slow to read finds one mark, not one for each epoch that went by.
+static bool
+replace_mark(bw_message_array *inbox, const bw_message *mark)
+{
+    size_t stop = inbox->count > MARK_REACH ? inbox->count - MARK_REACH : 0;
+    for (size_t i = inbox->count; i-- > stop;) {
+        bw_message *message = &inbox->messages[i];
+        if (message->sender != mark->sender || message->exchange != mark->exchange) continue;
+        if (message->kind == BW_MESSAGE_CREDIT) continue;
+        if (message->kind == BW_MESSAGE_DATA) return false;
+        *message = *mark;
+        return true;
+    }
+    return false;
+}
+
+static bw_status
+append(bw_message_array *inbox, const bw_message *message)
+{
+    if (message->kind == BW_MESSAGE_MARK && replace_mark(inbox, message)) return BW_OK;
+    bw_status status = inbox->count == inbox->capacity ? grow(inbox) : BW_OK;
+    if (status == BW_OK) inbox->messages[inbox->count++] = *message;
+    return status;
+}
+
 bw_status
 bw_queue_push(bw_queue *queue, const bw_message *message)
 {
     pthread_mutex_lock(&queue->lock);
-    bw_status status = BW_OK;
-    if (queue->inbox.count == queue->inbox.capacity) status = grow(&queue->inbox);
-    if (status == BW_OK) {
-        queue->inbox.messages[queue->inbox.count++] = *message;
-        atomic_store(&queue->count, queue->inbox.count);
-    }
+    bw_status status = append(&queue->inbox, message);
+    atomic_store(&queue->count, queue->inbox.count);
     pthread_mutex_unlock(&queue->lock);
     if (status == BW_OK && queue->waker != NULL) bw_waker_wake(queue->waker);
     return status;

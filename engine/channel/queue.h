@@ -44,7 +44,7 @@ typedef struct bw_queue {
 BW_NODISCARD bw_status bw_queue_init(bw_queue *queue, bw_waker *waker);
 void bw_queue_fini(bw_queue *queue, const bw_item_ops *items);
 
-/// Any thread. FIFO for each sender. With BW_ENOMEM a batch stays the caller's.
+/// Any thread. FIFO for each sender and exchange; a mark may take the place of one just before it. With BW_ENOMEM a batch stays the caller's.
 BW_NODISCARD bw_status bw_queue_push(bw_queue *queue, const bw_message *message);
 
 /// Receiver only. Exchanges what has come for `*out`, an array whose messages were dealt with.

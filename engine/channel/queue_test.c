@@ -64,4 +64,61 @@ sleeping_receiver_gets_all_in_each_senders_order(void)
     bw_waker_fini(&waker);
 }
 
-TEST_MAIN(TEST(sleeping_receiver_gets_all_in_each_senders_order))
+static void
+push(bw_queue *queue, const bw_message *message)
+{
+    CHECK_EQ(bw_queue_push(queue, message), BW_OK);
+}
+
+static void
+mark_takes_the_place_of_the_one_before_it(void)
+{
+    bw_queue queue;
+    CHECK_EQ(bw_queue_init(&queue, NULL), BW_OK);
+    bw_message_array array = {0};
+    for (bw_epoch epoch = 1; epoch <= 1000; epoch++) {
+        push(&queue, &(bw_message){.kind = BW_MESSAGE_MARK, .sender = 1, .exchange = 2, .epoch = epoch});
+        push(&queue, &(bw_message){.kind = BW_MESSAGE_MARK, .sender = 1, .exchange = 3, .epoch = epoch});
+        push(&queue, &(bw_message){.kind = BW_MESSAGE_MARK, .sender = 0, .exchange = 2, .epoch = epoch});
+    }
+    push(&queue,
+         &(bw_message){
+             .kind = BW_MESSAGE_MARK, .sender = 1, .exchange = 3, .epoch = BW_EPOCH_NONE, .last = 7});
+    bw_queue_take(&queue, &array);
+    CHECK_EQ(array.count, 3);
+    CHECK_EQ(array.messages[0].epoch, 1000);
+    CHECK(array.messages[1].epoch == BW_EPOCH_NONE && array.messages[1].last == 7);
+    CHECK_EQ(array.messages[2].epoch, 1000);
+    free(array.messages);
+    bw_queue_fini(&queue, &NO_ITEMS);
+}
+
+static void
+mark_does_not_overtake_items_nor_give_way_to_room(void)
+{
+    bw_batch_pool pool;
+    bw_batch_pool_init(&pool);
+    bw_queue queue;
+    CHECK_EQ(bw_queue_init(&queue, NULL), BW_OK);
+    bw_message_array array = {0};
+    bw_batch *batch = bw_batch_pool_get(&pool, 1);
+    push(&queue, &(bw_message){.kind = BW_MESSAGE_MARK, .epoch = 1});
+    push(&queue, &(bw_message){.kind = BW_MESSAGE_DATA, .epoch = 1, .batch = batch});
+    push(&queue, &(bw_message){.kind = BW_MESSAGE_MARK, .epoch = 2});
+    push(&queue, &(bw_message){.kind = BW_MESSAGE_CREDIT, .count = 5});
+    push(&queue, &(bw_message){.kind = BW_MESSAGE_MARK, .epoch = 3});
+    bw_queue_take(&queue, &array);
+    CHECK_EQ(array.count, 4);
+    CHECK_EQ(array.messages[0].epoch, 1);
+    CHECK(array.messages[1].batch == batch);
+    CHECK_EQ(array.messages[2].epoch, 3);
+    CHECK_EQ(array.messages[3].count, 5);
+    bw_batch_pool_put(&pool, batch);
+    free(array.messages);
+    bw_queue_fini(&queue, &NO_ITEMS);
+    bw_batch_pool_fini(&pool);
+}
+
+TEST_MAIN(TEST(sleeping_receiver_gets_all_in_each_senders_order),
+          TEST(mark_takes_the_place_of_the_one_before_it),
+          TEST(mark_does_not_overtake_items_nor_give_way_to_room))

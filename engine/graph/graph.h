@@ -19,15 +19,15 @@ typedef enum bw_route {
 } bw_route;
 
 typedef struct bw_step {
-    const char *step_id;  // for messages; may repeat: a step is told by its index
+    const char *step_id;          // for messages; may repeat: a step is told by its index
     const bw_source_ops *source;  // of a source, else NULL
     const bw_kernel_ops *kernel;  // of a kernel, else NULL
     void *spec;                   // borrowed: what open() is given
     uint32_t *ups;                // of a kernel: indices of the steps it takes items from
     uint32_t up_count;
-    bw_route route;     // on the way into it
-    bool has_parts;     // it lists partitions, each owned by one worker
-    bool aligned;       // holds items of a later epoch back until the earlier one has closed
+    bw_route route;       // on the way into it
+    bool has_parts;       // it lists partitions, each owned by one worker
+    bool aligned;         // holds items of a later epoch back until the earlier one has closed
     uint32_t down_count;  // how many steps take its items
 } bw_step;
 

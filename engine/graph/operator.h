@@ -22,9 +22,9 @@ typedef struct bw_place {
 typedef struct bw_output {
     bw_batch_pool *pool;
     bw_epoch epoch;
-    bw_batch *open;      // the one that is being filled, the last of `made`; NULL: start one
+    bw_batch *open;  // the one that is being filled, the last of `made`; NULL: start one
     bw_batch_list made;
-    bool wanted;         // false if no step takes the items: then nothing may be pushed
+    bool wanted;  // false if no step takes the items: then nothing may be pushed
 } bw_output;
 
 /// Start a batch of this shape; cold path of the two below. BW_ENOMEM.
@@ -33,7 +33,7 @@ BW_NODISCARD bw_status bw_output_start(bw_output *output, bw_shape shape);
 /// Hands on a whole batch, which is taken over.
 void bw_output_forward(bw_output *output, bw_batch *batch);
 
-/// Hands on one item (a reference, taken over also on failure is NOT: then it stays the caller's).
+/// Hands on one item: a reference, taken over unless this fails (BW_ENOMEM).
 static inline BW_NODISCARD bw_status
 bw_output_push(bw_output *output, void *item)
 {
@@ -60,6 +60,8 @@ typedef struct bw_kernel_ops {
     /// `*batch` to NULL. On failure, count is the number of items (from the start) still held.
     bw_status (*on_batch)(void *kernel, bw_batch **batch, bw_output *output);
     /// NULL: nothing to do. Every item up to `epoch` has been here; `ended`: none will ever follow.
+    /// BW_FULL: not yet; asked again in the next round, perhaps for a later epoch too, and until then
+    /// an aligned step holds later items back.
     bw_status (*on_close)(void *kernel, bw_epoch epoch, bool ended, bw_output *output);
     /// NULL: nothing held back. The worker is about to wait or to call code that may block.
     bw_status (*flush)(void *kernel);

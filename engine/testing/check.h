@@ -16,12 +16,13 @@ typedef struct check_test {
     void (*run)(void);
 } check_test;
 
-#define CHECK(condition)                                                               \
-    ((condition) ? (void)0                                                             \
-                 : (fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition), \
-                    exit(1)))
+#define CHECK(condition) \
+    ((condition) \
+         ? (void)0 \
+         : (fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition), exit(1)))
 
-#define CHECK_EQ(got, wanted) check_equal((long long)(got), (long long)(wanted), #got, __FILE__, __LINE__)
+#define CHECK_EQ(got, wanted) \
+    check_equal((long long)(got), (long long)(wanted), #got, __FILE__, __LINE__)
 
 static inline void
 check_equal(long long got, long long wanted, const char *expression, const char *file, int line)
@@ -70,11 +71,11 @@ check_main(int argc, char **argv, const check_test *tests, size_t count)
 }
 
 #define TEST(function) {#function, function}
-#define TEST_MAIN(...)                                                               \
-    int main(int argc, char **argv)                                                  \
-    {                                                                                \
-        static const check_test tests[] = {__VA_ARGS__};                             \
-        return check_main(argc, argv, tests, sizeof tests / sizeof tests[0]);        \
+#define TEST_MAIN(...) \
+    int main(int argc, char **argv) \
+    { \
+        static const check_test tests[] = {__VA_ARGS__}; \
+        return check_main(argc, argv, tests, sizeof tests / sizeof tests[0]); \
     }
 
 #endif
