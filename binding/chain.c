@@ -8,14 +8,20 @@
 #include "key.h"
 #include "raise.h"
 
+// After how many items within one activation signals and other threads get their turn: a millisecond's
+// work of the fastest functions. Slower ones are in Python, which sees to it itself.
+#define BREATH_ITEMS 16384
+
 typedef struct chain {
     const bw_plan *plan;
     bw_place place;
     bw_stage *stages;
     uint32_t count;
+    const bw_stage_spec *keyed;    // the step to which the items go by key; NULL: to none
     _Atomic(PyObject *) *current;  // this worker's entry in plan->current
     bw_epoch epoch;                // of the present activation
     bw_output *output;             // likewise
+    uint32_t unbreathed;           // items since the last breath
 } chain;
 
 // ---- one item through one step
@@ -62,10 +68,10 @@ filter(const bw_stage *stage, PyObject **item)
         bw_note_user(stage->label);
         outcome = BW_FAILED;
     } else if (result != Py_False) {
-        PyErr_Format(PyExc_TypeError,
-                     "return value of `predicate` in filter operator must be a bool; got `%R` instead "
-                     "in step %R",
-                     result, stage->label);
+        bw_raise_about(PyExc_TypeError,
+                       "return value of `predicate` in filter operator must be a bool; got `%U` instead "
+                       "in step %R",
+                       result, stage->label);
         outcome = BW_FAILED;
     }
     Py_XDECREF(result);
@@ -185,6 +191,30 @@ release(PyObject **items, Py_ssize_t count)
     for (Py_ssize_t i = 0; i < count; i++) Py_DECREF(items[i]);
 }
 
+/// Hands on a pair that goes to another worker by its key: split at once, so that no tuple waits for the
+/// end of the activation, where the garbage collector would walk over it.
+static int
+emit_pair(const chain *self, PyObject *pair)
+{
+    PyObject *key, *value, *plain = NULL;
+    bw_bytes bytes;
+    if (bw_key_split(pair, self->keyed->label, &key, &value, &bytes) == 0) plain = bw_key_plain(key);
+    int error = -1;
+    if (plain != NULL) {
+        uint64_t hash = bw_hash(bytes.data, bytes.size);
+        Py_INCREF(value);
+        if (bw_output_push_keyed(self->output, plain, hash, value) == BW_OK) {
+            error = 0;
+        } else {
+            Py_DECREF(plain);
+            Py_DECREF(value);
+            PyErr_NoMemory();
+        }
+    }
+    Py_DECREF(pair);
+    return error;
+}
+
 /// Hands an item (a reference, taken over) on to the next step of the graph. 0 or -1.
 static inline int
 emit(const chain *self, PyObject *item)
@@ -193,16 +223,40 @@ emit(const chain *self, PyObject *item)
         Py_DECREF(item);
         return 0;
     }
+    if (self->keyed != NULL) return emit_pair(self, item);
     if (bw_output_push(self->output, item) == BW_OK) return 0;
     Py_DECREF(item);
     PyErr_NoMemory();
     return -1;
 }
 
-static int expand(const chain *self, uint32_t at, PyObject *item);
+/// Lets signals and other threads in after items that may have met nothing but functions in C, which
+/// don't. 0, or -1 with an exception.
+static int
+breathe(chain *self, Py_ssize_t count)
+{
+    self->unbreathed += (uint32_t)count;
+    if (self->unbreathed < BREATH_ITEMS) return 0;
+    self->unbreathed = 0;
+    PyThreadState *thread_state = PyEval_SaveThread();
+    PyEval_RestoreThread(thread_state);
+    if (!atomic_load_explicit(&self->plan->broken_off, memory_order_relaxed)) return PyErr_CheckSignals();
+    PyErr_SetNone(self->plan->state->WorkerStop);
+    return -1;
+}
 
-/// Items through one step, in place. Returns how many went on. If one fails, those before it do, the
-/// rest is gone, and `*failure` becomes the exception, in place of an older one of a later item.
+/// True of what breaks a run off (KeyboardInterrupt, SystemExit, ...): items under way are given up.
+static bool
+breaks_off(PyObject *exception)
+{
+    return !PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_Exception);
+}
+
+static int expand(chain *self, uint32_t at, PyObject *item);
+
+/// Items through one step, in place. Returns how many went on. If one fails, those before it do (unless
+/// the run is broken off), the rest is gone, and `*failure` becomes the exception, in place of an older
+/// one of a later item.
 static Py_ssize_t
 step_all(const chain *self, bw_stage *stage, PyObject **items, Py_ssize_t count, PyObject **failure)
 {
@@ -215,7 +269,9 @@ step_all(const chain *self, bw_stage *stage, PyObject **items, Py_ssize_t count,
         } else if (outcome == BW_FAILED) {
             Py_XSETREF(*failure, PyErr_GetRaisedException());
             release(items + i + 1, count - i - 1);
-            break;
+            if (!breaks_off(*failure)) break;
+            release(items, kept);
+            return 0;
         }
     }
     return kept;
@@ -224,7 +280,7 @@ step_all(const chain *self, bw_stage *stage, PyObject **items, Py_ssize_t count,
 /// What one item has become goes on step by step, all of it through one before the next, as upstream's
 /// programs see it. If one fails, those before it still reach the end. Takes the items over. 0 or -1.
 static int
-run_items(const chain *self, uint32_t at, PyObject **items, Py_ssize_t count)
+run_items(chain *self, uint32_t at, PyObject **items, Py_ssize_t count)
 {
     PyObject *failure = NULL;  // owned
     for (; at < self->count && self->stages[at].kind != BW_STAGE_FLAT_MAP; at++) {
@@ -244,7 +300,7 @@ run_items(const chain *self, uint32_t at, PyObject **items, Py_ssize_t count)
 
 /// An item (a reference, taken over) through all steps from `at` on. 0 or -1.
 static inline int
-run_item(const chain *self, uint32_t at, PyObject *item)
+run_item(chain *self, uint32_t at, PyObject *item)
 {
     for (; at < self->count; at++) {
         bw_stage *stage = &self->stages[at];
@@ -256,19 +312,19 @@ run_item(const chain *self, uint32_t at, PyObject *item)
 }
 
 static int
-expand_list(const chain *self, uint32_t at, PyObject *list)
+expand_list(chain *self, uint32_t at, PyObject *list)
 {
     PyObject **buffer = self->stages[at].buffer;
     for (Py_ssize_t i = 0;;) {
         Py_ssize_t count = bw_list_copy(list, i, buffer, BW_STAGE_BUFFER);
         if (count == 0) return 0;
         i += count;
-        if (run_items(self, at + 1, buffer, count) != 0) return -1;
+        if (run_items(self, at + 1, buffer, count) != 0 || breathe(self, count) != 0) return -1;
     }
 }
 
 static int
-expand_iterator(const chain *self, uint32_t at, PyObject *iterator)
+expand_iterator(chain *self, uint32_t at, PyObject *iterator)
 {
     PyObject **buffer = self->stages[at].buffer;
     for (;;) {
@@ -282,14 +338,14 @@ expand_iterator(const chain *self, uint32_t at, PyObject *iterator)
             release(buffer, count);  // the item that failed: nothing of it goes on
             return -1;
         }
-        if (run_items(self, at + 1, buffer, count) != 0) return -1;
+        if (run_items(self, at + 1, buffer, count) != 0 || breathe(self, count) != 0) return -1;
         if (item == NULL) return 0;
         enter(self, &self->stages[at]);
     }
 }
 
 static int
-expand_iterable(const chain *self, uint32_t at, PyObject *iterable)
+expand_iterable(chain *self, uint32_t at, PyObject *iterable)
 {
     PyObject *iterator = PyObject_GetIter(iterable);
     if (iterator == NULL) {
@@ -303,7 +359,7 @@ expand_iterable(const chain *self, uint32_t at, PyObject *iterable)
 
 /// A flat_map: an item (a reference, taken over) becomes as many as its function's result has.
 static int
-expand(const chain *self, uint32_t at, PyObject *item)
+expand(chain *self, uint32_t at, PyObject *item)
 {
     const bw_stage *stage = &self->stages[at];
     enter(self, stage);
@@ -322,7 +378,7 @@ expand(const chain *self, uint32_t at, PyObject *item)
 
 /// A pair that an exchange brought to the first step. Takes key and value over.
 static int
-run_routed(const chain *self, bw_shape shape, PyObject *key, uint64_t hash, PyObject *value)
+run_routed(chain *self, bw_shape shape, PyObject *key, uint64_t hash, PyObject *value)
 {
     bw_stage *stage = &self->stages[0];
     PyObject *item = NULL;
@@ -460,6 +516,7 @@ chain_open(void *spec, const bw_place *place, bw_names *names, void **out)
     if (self == NULL) return BW_ENOMEM;
     self->plan = segment->plan;
     self->place = *place;
+    self->keyed = segment->keyed;
     self->current = &segment->plan->current[place->worker_index];
     *out = self;  // from here on drop() frees it
     self->stages = calloc(segment->count, sizeof *self->stages);

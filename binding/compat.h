@@ -8,6 +8,7 @@
 #if PY_VERSION_HEX < 0x030d0000
 #define Py_BEGIN_CRITICAL_SECTION(op) {
 #define Py_END_CRITICAL_SECTION() }
+#define Py_IsFinalizing() _Py_IsFinalizing()
 
 /// New reference to list[index], or NULL and IndexError.
 static inline PyObject *

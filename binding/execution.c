@@ -10,7 +10,6 @@
 #include "execution.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -26,10 +25,12 @@
 #include "state.h"
 
 #define ONE_SECOND_NS BW_NS_PER_S
-#define NUDGE_NS (50 * BW_NS_PER_MS)  // between two attempts to break workers out of Python code
+// Between two attempts to break workers out of Python code: what cleans up after one has that long.
+#define NUDGE_NS BW_NS_PER_S
 
 typedef struct worker_thread {
-    PyObject *thread;             // owned: threading.Thread
+    PyObject *thread;              // owned: threading.Thread
+    atomic_bool begun;             // run() was called for it, which must happen but once
     _Atomic(unsigned long) ident;  // of the thread while it is in run(), else 0
 } worker_thread;
 
@@ -246,10 +247,13 @@ Execution_run(PyObject *op, PyObject *argument)
     execution *self = (execution *)op;
     unsigned long index = PyLong_AsUnsignedLong(argument);
     if (PyErr_Occurred()) return NULL;
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, NULL);  // signals are the main thread's
+    if (self->threads == NULL || index >= self->worker_count) {
+        return PyErr_Format(PyExc_ValueError, "there is no worker %lu", index);
+    }
     worker_thread *me = &self->threads[index];
+    if (atomic_exchange(&me->begun, true)) {
+        return PyErr_Format(PyExc_RuntimeError, "worker %lu runs already, or did", index);
+    }
     atomic_store(&me->ident, PyThread_get_thread_ident());
     PyObject *failure = run_worker(self, (uint32_t)index, NULL);
     if (failure != NULL) note_failure(self, (uint32_t)index, failure);
@@ -273,6 +277,7 @@ current_step(const execution *self, uint32_t index)
 static void
 break_in(execution *self)
 {
+    atomic_store(&self->plan->broken_off, true);
     for (uint32_t i = 0; i < self->worker_count; i++) {
         unsigned long ident = atomic_load(&self->threads[i].ident);
         if (ident != 0) PyThreadState_SetAsyncExc(ident, self->state->WorkerStop);
@@ -293,15 +298,15 @@ name_busy(execution *self)
     }
 }
 
-/// Sleeps until all workers are done, a signal came or the deadline is over. 0, or -1 with what a
-/// signal's handler raised.
+/// Sleeps until more than `seen` workers are done, a signal came or the deadline is over. 0, or -1 with
+/// what a signal's handler raised.
 static int
-sleep_until(execution *self, const bw_signals *signals, uint64_t deadline_ns)
+sleep_until(execution *self, const bw_signals *signals, unsigned seen, uint64_t deadline_ns)
 {
     uint8_t numbers[32];
     uint32_t count = 0;
     bw_waker_arm(&self->waker);
-    if (atomic_load(&self->done) == self->worker_count) {
+    if (atomic_load(&self->done) != seen) {
         bw_waker_disarm(&self->waker);
     } else {
         Py_BEGIN_ALLOW_THREADS
@@ -317,16 +322,21 @@ static int
 wait_stopped(execution *self, const bw_signals *signals, uint64_t patience_ns)
 {
     bw_clock clock = bw_clock_real();
-    uint64_t start_ns = bw_clock_now_ns(&clock);
-    bool named = false;
-    while (atomic_load(&self->done) < self->worker_count) {
+    uint64_t nudge_ns = bw_clock_now_ns(&clock) + patience_ns;
+    uint64_t name_ns = bw_clock_now_ns(&clock) + ONE_SECOND_NS;
+    unsigned seen;
+    while ((seen = atomic_load(&self->done)) < self->worker_count) {
         uint64_t now_ns = bw_clock_now_ns(&clock);
-        if (now_ns - start_ns >= patience_ns) break_in(self);
-        if (!named && now_ns - start_ns >= ONE_SECOND_NS) {
-            name_busy(self);
-            named = true;
+        if (now_ns >= nudge_ns) {
+            break_in(self);
+            nudge_ns = now_ns + NUDGE_NS;
         }
-        if (sleep_until(self, signals, now_ns + NUDGE_NS) != 0) return -1;
+        if (now_ns >= name_ns) {
+            name_busy(self);
+            name_ns = BW_TIME_NEVER;
+        }
+        uint64_t deadline_ns = nudge_ns < name_ns ? nudge_ns : name_ns;
+        if (sleep_until(self, signals, seen, deadline_ns) != 0) return -1;
     }
     return 0;
 }
@@ -341,10 +351,11 @@ has_failed(execution *self)
 static int
 wait_done(execution *self, const bw_signals *signals)
 {
-    while (atomic_load(&self->done) < self->worker_count) {
+    unsigned seen;
+    while ((seen = atomic_load(&self->done)) < self->worker_count) {
         // A failure stops the others at their next turn; one that stays in user code is broken into.
         if (has_failed(self)) return wait_stopped(self, signals, ONE_SECOND_NS);
-        if (sleep_until(self, signals, BW_TIME_NEVER) == 0) continue;
+        if (sleep_until(self, signals, seen, BW_TIME_NEVER) == 0) continue;
         PyObject *interrupt = PyErr_GetRaisedException();
         atomic_store(&self->interrupted, true);
         bw_cluster_stop(self->cluster);
@@ -422,6 +433,10 @@ start_each(void *argument)
 static uint32_t
 start_threads(execution *self)
 {
+    if (Py_IsFinalizing()) {
+        PyErr_SetString(PyExc_RuntimeError, "can't start new thread at interpreter shutdown");
+        return 0;
+    }
     if (make_threads(self) != 0) return 0;
     starter starter = {.execution = self};
     pthread_t thread;
@@ -458,6 +473,13 @@ join_threads(execution *self, uint32_t started)
         }
     }
     if (pending != NULL) PyErr_SetRaisedException(pending);
+}
+
+/// Lets go of the threads: one that was never started holds its target, which holds this object.
+static void
+drop_threads(execution *self)
+{
+    for (uint32_t i = 0; i < self->worker_count; i++) Py_CLEAR(self->threads[i].thread);
 }
 
 static void
@@ -505,6 +527,7 @@ run_threads(execution *self)
     bw_signals_restore(&signals);
     bool all_done = atomic_load(&self->done) == self->worker_count;
     if (all_done) join_threads(self, started);
+    drop_threads(self);
     if (PyErr_Occurred()) {
         raise_end(PyErr_GetRaisedException());
         return NULL;

@@ -1,5 +1,7 @@
 #include "key.h"
 
+#include "raise.h"
+
 int
 bw_key_bytes(PyObject *key, bw_bytes *bytes)
 {
@@ -19,10 +21,10 @@ static int
 refuse_key(PyObject *key, PyObject *label)
 {
     PyErr_Clear();  // of a lone surrogate
-    PyErr_Format(PyExc_TypeError,
-                 "Stateful logic functions must return string or integer keys in `(key, value)`; "
-                 "got `%R` instead in step %R",
-                 key, label);
+    bw_raise_about(PyExc_TypeError,
+                   "Stateful logic functions must return string or integer keys in `(key, value)`; "
+                   "got `%U` instead in step %R",
+                   key, label);
     return -1;
 }
 
@@ -30,10 +32,10 @@ int
 bw_key_split(PyObject *item, PyObject *label, PyObject **key, PyObject **value, bw_bytes *bytes)
 {
     if (!PyTuple_Check(item) || PyTuple_GET_SIZE(item) != 2) {
-        PyErr_Format(PyExc_TypeError,
-                     "Dataflow requires a `(key, value)` 2-tuple as input to every stateful operator "
-                     "for routing; got `%R` instead in step %R",
-                     item, label);
+        bw_raise_about(PyExc_TypeError,
+                       "Dataflow requires a `(key, value)` 2-tuple as input to every stateful operator "
+                       "for routing; got `%U` instead in step %R",
+                       item, label);
         return -1;
     }
     *key = PyTuple_GET_ITEM(item, 0);

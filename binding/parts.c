@@ -1,13 +1,15 @@
 #include "parts.h"
 
 #include "attribute.h"
+#include "raise.h"
 
 static int
 add_name(PyObject *item, bw_names *names)
 {
     if (!PyUnicode_Check(item)) {
-        PyErr_Format(PyExc_TypeError,
-                     "can't convert parts to set: each name of `list_parts` must be a str; got %R", item);
+        bw_raise_about(PyExc_TypeError,
+                       "can't convert parts to set: each name of `list_parts` must be a str; got %U", item,
+                       NULL);
         return -1;
     }
     Py_ssize_t size;
@@ -24,11 +26,13 @@ add_names(PyObject *listed, bw_names *names)
     PyObject *iterator = NULL;
     if (!PyUnicode_Check(listed)) iterator = PyObject_GetIter(listed);
     if (iterator == NULL) {
+        // Not iterable, rather than what its own code raises.
+        if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_TypeError)) return -1;
         PyErr_Clear();
-        PyErr_Format(PyExc_TypeError,
-                     "can't convert parts to set: `list_parts` must return a set of str; got %R, which "
-                     "cannot be converted to 'PySet'",
-                     listed);
+        bw_raise_about(PyExc_TypeError,
+                       "can't convert parts to set: `list_parts` must return a set of str; got %U, which "
+                       "cannot be converted to 'PySet'",
+                       listed, NULL);
         return -1;
     }
     PyObject *item;
@@ -86,7 +90,8 @@ checked(const bw_stage_spec *spec, PyObject *built)
     int fits = PyObject_IsInstance(built, spec->second);
     if (fits > 0) return built;
     if (fits == 0) {
-        PyErr_Format(PyExc_TypeError, "%s; got %R instead", class_words(spec->kind), built);
+        PyErr_Format(PyExc_TypeError, "%s; got an object of type %s instead", class_words(spec->kind),
+                     Py_TYPE(built)->tp_name);
     }
     Py_DECREF(built);
     return NULL;

@@ -6,6 +6,9 @@
 #include "chain.h"
 #include "source.h"
 
+// The most flat_maps in a chain: while the items of one go on, its calls stay on the C stack.
+#define MOST_FLAT_MAPS 64
+
 typedef struct kind_name {
     const char *name;
     bw_stage_kind kind;
@@ -117,14 +120,16 @@ route_into(const bw_stage_spec *stage)
 }
 
 /// One past the last step that may share a chain with step `first`: with several workers a step that
-/// needs an exchange begins a chain of its own.
+/// needs an exchange begins a chain of its own, and so does a flat_map after very many of them.
 static uint32_t
 chain_end(const bw_plan *plan, uint32_t first)
 {
-    uint32_t end = first + 1;
-    while (end < plan->stage_count && !is_input(&plan->stages[end])) {
-        if (plan->worker_count > 1 && route_into(&plan->stages[end]) != BW_ROUTE_LOCAL) break;
-        end++;
+    uint32_t end = first, flat_map_count = 0;
+    for (; end < plan->stage_count && !is_input(&plan->stages[end]); end++) {
+        const bw_stage_spec *stage = &plan->stages[end];
+        bool crosses = plan->worker_count > 1 && route_into(stage) != BW_ROUTE_LOCAL;
+        if (crosses && end > first) break;
+        if (stage->kind == BW_STAGE_FLAT_MAP && ++flat_map_count > MOST_FLAT_MAPS) break;
     }
     return end;
 }
@@ -162,6 +167,7 @@ add_chain(bw_plan *plan, uint32_t first, uint32_t end, uint32_t up, uint32_t *ou
         plan->stages[first - 1].kind == BW_STAGE_PARTITIONED_INPUT) {
         route = BW_ROUTE_DEAL;
     }
+    if (route == BW_ROUTE_KEY && up != UINT32_MAX) plan->segments[up].keyed = &plan->stages[first];
     bw_step step = {
         .kernel = &bw_chain_ops,
         .ups = &up,
@@ -204,6 +210,7 @@ bw_plan_new(bw_engine_state *state, PyObject *list, uint32_t worker_count)
     }
     plan->state = state;
     plan->worker_count = worker_count;
+    atomic_init(&plan->broken_off, false);
     plan->list = PyList_GetSlice(list, 0, PY_SSIZE_T_MAX);  // ours alone: nobody else can change it
     if (plan->list == NULL) goto fail;
     if (read_stages(plan) != 0) goto fail;

@@ -43,6 +43,7 @@ typedef struct bw_plan bw_plan;
 typedef struct bw_segment {
     bw_plan *plan;
     uint32_t first, count;  // in plan->stages
+    const bw_stage_spec *keyed;  // the keyed step to which its items go by key; NULL: to none
 } bw_segment;
 
 struct bw_plan {
@@ -54,6 +55,7 @@ struct bw_plan {
     bw_graph *graph;
     uint32_t worker_count;
     _Atomic(PyObject *) *current;  // by worker: label of the step whose user code runs, or NULL; borrowed
+    atomic_bool broken_off;        // workers shall leave the user's code
 };
 
 /// Reads `list` (of tuples, see _engine.pyi) and lowers it for `worker_count` workers. NULL and an

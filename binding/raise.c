@@ -14,6 +14,19 @@ text_of(PyObject *exception)
     return PyUnicode_FromString("(its text can't be had: str() of it fails)");
 }
 
+void
+bw_raise_about(PyObject *type, const char *format, PyObject *value, PyObject *label)
+{
+    PyObject *text = PyObject_Repr(value);
+    if (text == NULL && PyErr_ExceptionMatches(PyExc_Exception)) {
+        PyErr_Clear();
+        text = PyUnicode_FromFormat("<%s object whose repr() fails>", Py_TYPE(value)->tp_name);
+    }
+    if (text == NULL) return;
+    PyErr_Format(type, format, text, label);
+    Py_DECREF(text);
+}
+
 /// The class to raise for `original`: borrowed.
 static PyObject *
 class_for(bw_engine_state *state, PyObject *original)
@@ -36,10 +49,11 @@ says(PyObject *rebuilt, PyObject *type, PyObject *message)
 
 /// A new exception of the class with the message, or NULL with no exception set if that can't be.
 static PyObject *
-rebuild(PyObject *type, PyObject *message)
+rebuild(PyObject *type, PyObject *message, PyObject *original)
 {
     PyObject *rebuilt = PyObject_CallOneArg(type, message);
-    if (rebuilt != NULL && says(rebuilt, type, message)) return rebuilt;
+    // A class may have but one instance, which can't be its own cause.
+    if (rebuilt != NULL && rebuilt != original && says(rebuilt, type, message)) return rebuilt;
     Py_XDECREF(rebuilt);
     PyErr_Clear();
     return NULL;
@@ -81,7 +95,7 @@ bw_raise_user(bw_engine_state *state, const char *phrase, PyObject *label)
         if (message == NULL) {
             PyErr_Clear();
         } else {
-            rebuilt = rebuild(class_for(state, original), message);
+            rebuilt = rebuild(class_for(state, original), message, original);
         }
     }
     if (rebuilt != NULL) {

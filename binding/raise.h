@@ -14,6 +14,10 @@
 /// KeyboardInterrupt, ...) passes unchanged. `label` NULL: no step. Attached.
 void bw_raise_user(bw_engine_state *state, const char *phrase, PyObject *label);
 
+/// Sets `type` with a text in which %U stands for the repr of `value`, which may fail, and then %R for
+/// the step's label (NULL: there is no %R).
+void bw_raise_about(PyObject *type, const char *format, PyObject *value, PyObject *label);
+
 /// Adds a note that names the step to the pending exception, which otherwise stays as it is.
 void bw_note_user(PyObject *label);
 

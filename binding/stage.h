@@ -45,18 +45,30 @@ typedef enum bw_outcome {
     BW_GOES_ON = 1,
 } bw_outcome;
 
+/// Calls with `count` arguments; the cell before them is free for the callee. A plain function, what users
+/// pass most, is entered at once: the checks on the way in and out of C code can't find anything there.
+static inline PyObject *
+bw_call(PyObject *function, PyObject *const *arguments, size_t count)
+{
+    if (PyFunction_Check(function)) {
+        vectorcallfunc entry = ((PyFunctionObject *)function)->vectorcall;
+        return entry(function, arguments, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    }
+    return PyObject_Vectorcall(function, arguments, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+}
+
 static inline PyObject *
 bw_call1(PyObject *function, PyObject *argument)
 {
     PyObject *arguments[2] = {NULL, argument};
-    return PyObject_Vectorcall(function, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    return bw_call(function, arguments + 1, 1);
 }
 
 static inline PyObject *
 bw_call2(PyObject *function, PyObject *first, PyObject *second)
 {
     PyObject *arguments[3] = {NULL, first, second};
-    return PyObject_Vectorcall(function, arguments + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    return bw_call(function, arguments + 1, 2);
 }
 
 // ---- stage_keyed.c: reduce and stateful_map

@@ -106,10 +106,10 @@ stateful_map(bw_stage *stage, PyObject *key, bw_bytes bytes, uint64_t hash, PyOb
         return BW_FAILED;
     }
     if (!PyTuple_Check(result) || PyTuple_GET_SIZE(result) != 2) {
-        PyErr_Format(PyExc_TypeError,
-                     "return value of `mapper` in stateful map operator must be a 2-tuple of "
-                     "`(updated_state, updated_value)`; got `%R` instead in step %R",
-                     result, stage->label);
+        bw_raise_about(PyExc_TypeError,
+                       "return value of `mapper` in stateful map operator must be a 2-tuple of "
+                       "`(updated_state, updated_value)`; got `%U` instead in step %R",
+                       result, stage->label);
         Py_DECREF(result);
         return BW_FAILED;
     }
@@ -134,10 +134,10 @@ is_complete(bw_stage *stage, PyObject *accumulator)
     }
     int complete = answer == Py_True ? 1 : answer == Py_False ? 0 : -1;
     if (complete < 0) {
-        PyErr_Format(PyExc_TypeError,
-                     "return value of `is_complete` in reduce operator must be a bool; got `%R` instead "
-                     "in step %R",
-                     answer, stage->label);
+        bw_raise_about(PyExc_TypeError,
+                       "return value of `is_complete` in reduce operator must be a bool; got `%U` "
+                       "instead in step %R",
+                       answer, stage->label);
     }
     Py_DECREF(answer);
     return complete;

@@ -45,6 +45,19 @@ bw_output_push(bw_output *output, void *item)
     return BW_OK;
 }
 
+/// Hands on one item that a step with BW_ROUTE_KEY takes, split already: references as above. All items of
+/// an activation go out by this function or none.
+static inline BW_NODISCARD bw_status
+bw_output_push_keyed(bw_output *output, void *key, uint64_t hash, void *value)
+{
+    if (output->open == NULL || bw_batch_is_full(output->open)) {
+        bw_status status = bw_output_start(output, BW_SHAPE_KEYED);
+        if (status != BW_OK) return status;
+    }
+    bw_batch_push_keyed(output->open, key, hash, value);
+    return BW_OK;
+}
+
 /// All functions run on the worker's thread, attached. One that may be NULL says so.
 typedef struct bw_kernel_ops {
     /// Makes this worker's instance. A kernel with partitions adds their names to `names`.
