@@ -1,0 +1,1 @@
+"""Nothing: what an interpreter costs by itself."""
