@@ -42,9 +42,7 @@ def build_editable(
 ) -> str:
     """Build by meson-python, then put our loader in the place of its own."""
     settings = dict(config_settings or {})
-    build_dir = (
-        settings.get("build-dir") or settings.get("builddir") or f"build/{sys.implementation.cache_tag}"
-    )
+    build_dir = settings.get("build-dir") or settings.get("builddir") or f"build/{sys.implementation.cache_tag}"
     settings.pop("builddir", None)
     settings["build-dir"] = build_dir
     name: str = mesonpy.build_editable(wheel_directory, settings, metadata_directory)

@@ -22,12 +22,11 @@ def main() -> int:
     parser.add_argument("suite", nargs="+")
     parser.add_argument("--wrapper", help="a command that runs each test program")
     args = parser.parse_args()
-    log = args.build / "meson-logs" / "testlog.json"
+    log_name = "testlog-" + Path(args.wrapper.split()[0]).name if args.wrapper else "testlog"
+    log = args.build / "meson-logs" / f"{log_name}.json"
     log.unlink(missing_ok=True)
     bin_dir = Path(sys.executable).parent
-    subprocess.run(
-        [str(bin_dir / "ninja"), "-C", str(args.build), "--quiet", "meson-test-prereq"], check=True
-    )
+    subprocess.run([str(bin_dir / "ninja"), "-C", str(args.build), "--quiet", "meson-test-prereq"], check=True)
     command = [
         str(bin_dir / "meson"),
         "test",
@@ -46,7 +45,7 @@ def main() -> int:
         print(tested.stdout)
 
     total = results.Results()
-    for line in log.read_text().splitlines() if log.exists() else []:
+    for line in log.read_text().splitlines():
         test = json.loads(line)
         counts = COUNTS.findall(test.get("stdout") or "")
         counted = results.Results(*map(int, counts[-1])) if counts else results.Results()

@@ -21,11 +21,11 @@ class Rebuilder(importlib.abc.MetaPathFinder):
         self.build_dir = build_dir
 
     def find_spec(self, fullname, path=None, target=None):
+        """Find nothing: the finders after this one know where it is."""
         if fullname == EXTENSION:
             sys.meta_path.remove(self)
             if not os.environ.get("BYTEWAX_NO_REBUILD"):
                 rebuild(self.build_dir)
-        return None  # the finders after this one know where it is
 
 
 def rebuild(build_dir):

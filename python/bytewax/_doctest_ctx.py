@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["doctest_ctx"]
 
 doctest_ctx = ModuleType("doctest_ctx", multiprocessing.dummy.__doc__)
-doctest_ctx.__dict__.update(
-    {name: getattr(multiprocessing.dummy, name) for name in multiprocessing.dummy.__all__}
-)
+doctest_ctx.__dict__.update({name: getattr(multiprocessing.dummy, name) for name in multiprocessing.dummy.__all__})
 
 
 @contextmanager

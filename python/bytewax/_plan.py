@@ -38,10 +38,7 @@ def _input_step(step_id: str, label: str, source: Input) -> PlanStep:
         return ("partitioned_input", step_id, label, source, StatefulSource)
     if isinstance(source, DynamicInput):
         return ("dynamic_input", step_id, label, source, StatelessSource)
-    msg = (
-        f"unknown input type in step {step_id!r}: "
-        f"expected a `PartitionedInput` or a `DynamicInput`; got {source!r}"
-    )
+    msg = f"unknown input type in step {step_id!r}: expected a `PartitionedInput` or a `DynamicInput`; got {source!r}"
     raise TypeError(msg)
 
 

@@ -172,9 +172,7 @@ class Dataflow:
         _check_callable("inspector", inspector)
         self._steps.append({"type": "InspectEpoch", "inspector": inspector})
 
-    def reduce(
-        self, step_id: str, reducer: Callable[[Any, Any], Any], is_complete: Callable[[Any], bool]
-    ) -> None:
+    def reduce(self, step_id: str, reducer: Callable[[Any, Any], Any], is_complete: Callable[[Any], bool]) -> None:
         """Combine the values of a key until the result is complete, and emit it as `(key, result)`.
 
         Items must be `(key, value)`. At the end of input, what is not complete is not emitted.

@@ -60,9 +60,7 @@ def _timedelta_us(name: str, interval: object) -> int:
 
 def _epoch_us(epoch_interval: object, epoch_config: object) -> int:
     if epoch_config is None:
-        return (
-            _DEFAULT_EPOCH_US if epoch_interval is None else _timedelta_us("epoch_interval", epoch_interval)
-        )
+        return _DEFAULT_EPOCH_US if epoch_interval is None else _timedelta_us("epoch_interval", epoch_interval)
     if epoch_interval is not None:
         msg = "takes 'epoch_interval' or 'epoch_config', not both"
         raise TypeError(msg)
@@ -98,7 +96,7 @@ def _check_addresses(addresses: object) -> list[str]:
         msg = f"argument 'addresses': expected a list of `str`, one for each process; got {addresses!r}"
         raise TypeError(msg)
     try:
-        checked = list(addresses)  # type: ignore[call-overload]  # else it raises
+        checked: list[str] = list(addresses)  # type: ignore[call-overload]  # else it raises
     except TypeError as ex:
         msg = f"argument 'addresses': expected a list of `str`, one for each process; got {addresses!r}"
         raise TypeError(msg) from ex
@@ -161,9 +159,7 @@ def run_main(
     """
     if under_run_script():
         return
-    run_in_thread(
-        flow, epoch_interval=epoch_interval, recovery_config=recovery_config, epoch_config=epoch_config
-    )
+    run_in_thread(flow, epoch_interval=epoch_interval, recovery_config=recovery_config, epoch_config=epoch_config)
 
 
 def run_in_thread(

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 
-class Input(ABC):
+class Input(ABC):  # has nothing to implement
     """Base of all inputs. Derive from `PartitionedInput` or `DynamicInput`, not from this."""
 
     def __json__(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class StatefulSource(ABC):
             What `PartitionedInput.build_part` is to resume from; it has to pickle.
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # may be left out
         """Let go of resources, once this partition is finished. Not called after a failure."""
 
 
@@ -111,7 +111,7 @@ class StatelessSource(ABC):
             StopIteration: This source is finished.
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # may be left out
         """Let go of resources, once this source is finished. Not called after a failure."""
 
 

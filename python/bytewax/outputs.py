@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 
-class Output(ABC):
+class Output(ABC):  # has nothing to implement
     """Base of all outputs. Derive from `PartitionedOutput` or `DynamicOutput`, not from this."""
 
     def __json__(self) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class StatefulSink(ABC):
             What `PartitionedOutput.build_part` is to resume from; it has to pickle.
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # may be left out
         """Let go of resources, at the end of the dataflow. Not called after a failure."""
 
 
@@ -106,7 +106,7 @@ class StatelessSink(ABC):
     def write(self, item: Any) -> None:
         """Write an item."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # may be left out
         """Let go of resources, at the end of the dataflow. Not called after a failure."""
 
 

@@ -29,9 +29,7 @@ def cluster_args(args: Sequence[str] | None = None) -> dict[str, Any]:
     """
     parser = ArgumentParser(description="Run a Bytewax cluster")
     parser.add_argument("-n", dest="proc_count", type=int, default=1, help="number of processes to start")
-    parser.add_argument(
-        "-w", dest="worker_count_per_proc", type=int, default=1, help="workers in each of them"
-    )
+    parser.add_argument("-w", dest="worker_count_per_proc", type=int, default=1, help="workers in each of them")
     return vars(parser.parse_args(args))
 
 
@@ -49,9 +47,7 @@ def proc_args(args: Sequence[str] | None = None) -> dict[str, Any]:
     {'worker_count_per_proc': 2, 'proc_id': 0, 'addresses': ['localhost:1234', 'localhost:5678']}
     """
     parser = ArgumentParser(description="Run a process of a Bytewax cluster")
-    parser.add_argument(
-        "-w", dest="worker_count_per_proc", type=int, default=1, help="workers in this process"
-    )
+    parser.add_argument("-w", dest="worker_count_per_proc", type=int, default=1, help="workers in this process")
     parser.add_argument("-p", dest="proc_id", type=int, required=True, help="which process this is, from 0")
     parser.add_argument(
         "-a", dest="addresses", action="append", required=True, help="host:port of a process; once for each"

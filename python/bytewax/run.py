@@ -122,7 +122,14 @@ def _process_id(text: str) -> int:
 
 def _seconds(text: str) -> float:
     number = float(text)
-    timedelta(seconds=number)  # neither too long nor not a number
+    try:
+        interval = timedelta(seconds=number)
+    except OverflowError as ex:
+        msg = f"must be shorter; got {text}"
+        raise argparse.ArgumentTypeError(msg) from ex
+    if interval < timedelta(0):
+        msg = f"must not be negative; got {text}"
+        raise argparse.ArgumentTypeError(msg)
     return number
 
 
@@ -140,61 +147,75 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-d", "--dataflow-name", metavar="NAME", help="variable or factory, instead of one in IMPORT_STR"
     )
-    parser.add_argument(
-        "--dataflow-args", metavar="ARG", nargs="*", help="arguments for the factory, each a string"
-    )
+    parser.add_argument("--dataflow-args", metavar="ARG", nargs="*", help="arguments for the factory, each a string")
 
     scaling = parser.add_argument_group(
         "Scaling", "How many workers run the dataflow. This version runs them in one process."
     )
     scaling.add_argument(
-        "-p", "--processes", type=_positive_int, action=_EnvDefault, env="BYTEWAX_PROCESSES",
+        "-p",
+        "--processes",
+        type=_positive_int,
+        action=_EnvDefault,
+        env="BYTEWAX_PROCESSES",
         help="number of processes to run",
-    )  # fmt: skip
-    scaling.add_argument(
-        "-w", "--workers-per-process", type=_positive_int, action=_EnvDefault,
-        env="BYTEWAX_WORKERS_PER_PROCESS", help="number of workers in each process",
-    )  # fmt: skip
-    scaling.add_argument(
-        "-i", "--process-id", type=_process_id, action=_EnvDefault, env="BYTEWAX_PROCESS_ID",
-        help="which process of a cluster this is, from 0",
-    )  # fmt: skip
-    scaling.add_argument(
-        "-a", "--addresses", action=_EnvDefault, env="BYTEWAX_ADDRESSES",
-        help='host:port of each process of the cluster, with semicolons between them: "host1:2101;host2:2101"',
-    )  # fmt: skip
-
-    recovery = parser.add_argument_group(
-        "Recovery", "Not supported by this version, but for --epoch-interval."
     )
+    scaling.add_argument(
+        "-w",
+        "--workers-per-process",
+        type=_positive_int,
+        action=_EnvDefault,
+        env="BYTEWAX_WORKERS_PER_PROCESS",
+        help="number of workers in each process",
+    )
+    scaling.add_argument(
+        "-i",
+        "--process-id",
+        type=_process_id,
+        action=_EnvDefault,
+        env="BYTEWAX_PROCESS_ID",
+        help="which process of a cluster this is, from 0",
+    )
+    scaling.add_argument(
+        "-a",
+        "--addresses",
+        action=_EnvDefault,
+        env="BYTEWAX_ADDRESSES",
+        help="host:port of each process of the cluster, with semicolons between them, "
+        "for example 'host1:2101;host2:2101'",
+    )
+
+    recovery = parser.add_argument_group("Recovery", "Not supported by this version; epochs are.")
     recovery.add_argument("-r", "--recovery", choices=["kafka", "sqlite"], help="where to keep state")
     recovery.add_argument(
-        "--sqlite-directory", action=_EnvDefault, env="BYTEWAX_SQLITE_DIRECTORY",
+        "--sqlite-directory",
+        action=_EnvDefault,
+        env="BYTEWAX_SQLITE_DIRECTORY",
         help="directory to keep state in",
-    )  # fmt: skip
+    )
     recovery.add_argument("--kafka-brokers", metavar="BROKER", nargs="*", help="brokers to keep state in")
     recovery.add_argument("--kafka-topic", help="prefix of the topics to keep state in")
     recovery.add_argument(
-        "--epoch-interval", type=_seconds, default=_DEFAULT_EPOCH_S, action=_EnvDefault,
-        env="BYTEWAX_EPOCH_INTERVAL", help="how many seconds an epoch lasts",
-    )  # fmt: skip
+        "--epoch-interval",
+        type=_seconds,
+        default=_DEFAULT_EPOCH_S,
+        action=_EnvDefault,
+        env="BYTEWAX_EPOCH_INTERVAL",
+        help="how many seconds an epoch lasts",
+    )
     return parser
 
 
 def _refuse_what_comes_later(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     if args.recovery or args.sqlite_directory or args.kafka_brokers is not None or args.kafka_topic:
-        parser.error(
-            f"{_NO_RECOVERY}: -r, --sqlite-directory, --kafka-brokers and --kafka-topic can't be given"
-        )
+        parser.error(f"{_NO_RECOVERY}: -r, --sqlite-directory, --kafka-brokers and --kafka-topic can't be given")
     if args.processes not in (None, 1):
         parser.error(f"argument -p/--processes: {_NO_PROCESSES}; got {args.processes}")
     addresses = _split_addresses(args.addresses)
     if addresses is not None and len(addresses) > 1:
         parser.error(f"argument -a/--addresses: {_NO_PROCESSES}; got {args.addresses}")
     if args.process_id is not None and args.process_id > 0:
-        parser.error(
-            f"argument -i/--process-id: must be less than the number of processes, 1; got {args.process_id}"
-        )
+        parser.error(f"argument -i/--process-id: must be less than the number of processes, 1; got {args.process_id}")
 
 
 def _split_addresses(addresses: str | None) -> list[str] | None:
@@ -364,7 +385,8 @@ def _call_factory(
         inside = ex.__traceback__ is not None and ex.__traceback__.tb_next is not None
         if inside:  # the factory itself was reached
             raise
-        msg = f"The factory {text!r} in module {module_name!r} could not be called with the specified arguments."
+        place = f"The factory {text!r} in module {module_name!r}"
+        msg = f"{place} could not be called with the specified arguments."
         raise TypeError(msg) from ex
 
 

@@ -68,9 +68,7 @@ def idle_ms(start, **words):
 
 
 def test_idle_workers_beside_one_whose_source_blocks_use_no_time(start):
-    used = idle_ms(
-        start, INPUT="OnePart()", RUN="cluster_main(flow, [], 0, worker_count_per_proc=2)", SETTLE="0.2"
-    )
+    used = idle_ms(start, INPUT="OnePart()", RUN="cluster_main(flow, [], 0, worker_count_per_proc=2)", SETTLE="0.2")
     assert used < 2.5
 
 

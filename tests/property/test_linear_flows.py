@@ -3,12 +3,13 @@
 from collections import Counter
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from bytewax.dataflow import Dataflow
 from bytewax.inputs import DynamicInput, PartitionedInput, StatefulSource, StatelessSource
 from bytewax.outputs import PartitionedOutput, StatefulSink
 from bytewax.testing import TestingInput, TestingOutput, cluster_main, run_main
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 # A step is (name, argument). Items are ints until a step keys them; `rekey` may then change the key.
 STATELESS = ["double", "drop_odd", "drop_none", "repeat", "repeat_lazily", "look"]
@@ -208,9 +209,7 @@ class PartsOutput(PartitionedOutput):
 
 ints = st.integers(min_value=0, max_value=60)
 stateless_steps = st.sampled_from(STATELESS).map(lambda name: (name, None))
-keyed_steps = st.one_of(
-    st.just(("stateful_map", None)), st.tuples(st.just("reduce"), st.integers(1, 100))
-)
+keyed_steps = st.one_of(st.just(("stateful_map", None)), st.tuples(st.just("reduce"), st.integers(1, 100)))
 flows = st.lists(st.one_of(stateless_steps, stateless_steps, keyed_steps), max_size=6)
 common = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

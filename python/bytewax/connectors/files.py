@@ -23,9 +23,9 @@ __all__ = ["CSVInput", "DirInput", "DirOutput", "FileInput", "FileOutput"]
 
 
 class FileInput(PartitionedInput):
-    """Read a text file, a `str` for each line, without its line end. One partition.
+    r"""Read a text file, a `str` for each line, without its line end. One partition.
 
-    `\\n`, `\\r\\n` and `\\r` end a line. A blank line is an item, too.
+    `\n`, `\r\n` and `\r` end a line. A blank line is an item, too.
 
     Args:
         path: The file. It is opened as the dataflow starts.
@@ -69,9 +69,7 @@ class DirInput(PartitionedInput):
 
     def list_parts(self) -> set[str]:
         """Name the files, relative to the directory."""
-        return {
-            str(path.relative_to(self._dir)) for path in self._dir.glob(self._glob_pat) if not path.is_dir()
-        }
+        return {str(path.relative_to(self._dir)) for path in self._dir.glob(self._glob_pat) if not path.is_dir()}
 
     def build_part(self, for_part: str, resume_state: Any) -> StatefulSource:
         """Open a file, at the position of a snapshot."""

@@ -1,0 +1,16 @@
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import results  # noqa: E402
+
+
+def pytest_terminal_summary(terminalreporter):
+    def count(*kinds):
+        return sum(len(terminalreporter.stats.get(kind, ())) for kind in kinds)
+
+    results.write(
+        results.Results(passed=count("passed", "xfailed"), failed=count("failed", "error"), skipped=count("skipped"))
+    )
