@@ -302,3 +302,37 @@ def test_a_run_goes_on_after_fork_and_thread(flow, out):
         finally:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+TRACED = """
+import sys, threading
+from bytewax.dataflow import Dataflow
+from bytewax.testing import TestingInput, TestingOutput, cluster_main, run_main
+
+traced = set()
+
+def trace(frame, event, arg):
+    traced.add(frame.f_code.co_name)
+    return trace
+
+def mapper(item):
+    return item + 1
+
+out = []
+flow = Dataflow()
+flow.input("inp", TestingInput(range(3)))
+flow.map(mapper)
+flow.output("out", TestingOutput(out))
+threading.settrace(trace)
+sys.settrace(trace)
+run_main(flow)
+cluster_main(flow, [], 0, worker_count_per_proc=2)
+sys.settrace(None)
+print(sorted(out), "mapper" in traced)
+"""
+
+
+def test_a_run_may_be_traced(start):
+    """As debuggers and coverage do. A flag left set in the interpreter would make this loop for ever."""
+    code, stdout, stderr = start(TRACED).end()
+    assert (code, stdout) == (0, "[1, 1, 2, 2, 3, 3] True\n"), stderr

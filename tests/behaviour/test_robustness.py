@@ -95,8 +95,8 @@ def test_what_cleans_up_after_an_interrupt_on_a_worker_has_its_time(start):
         PRELUDE
         + """
 def clean_up(item):
-    ready(item)
     try:
+        ready(item)
         while True:
             pass
     finally:
@@ -111,6 +111,32 @@ flow, out = flow_of([1], ("map", clean_up))
     program.send(signal.SIGINT)
     code, out, _ = program.end()
     assert (code, out.strip()) == (-signal.SIGINT, "cleaned")
+
+
+def test_traced_code_goes_on_after_an_interrupt_of_workers(start):
+    # CPython 3.11 hangs there on a flag that it keeps after an asynchronous exception was taken back.
+    program = start(
+        PRELUDE
+        + """
+class Source:
+    def __iter__(self):
+        print("ready", flush=True)
+        while True:
+            yield None
+flow, out = flow_of(Source())
+threading.settrace(lambda *event: None)
+sys.settrace(lambda *event: None)
+try:
+    cluster_main(flow, [], 0, worker_count_per_proc=3)
+except KeyboardInterrupt:
+    run_main(flow_of([1])[0])
+    print("over", flush=True)
+"""
+    )
+    program.wait_for_line("ready")
+    program.send(signal.SIGINT)
+    code, out, err = program.end()
+    assert (code, out.strip()) == (0, "over"), err
 
 
 @pytest.mark.parametrize("run", [RUN_MAIN, CLUSTER_MAIN], ids=["run_main", "cluster_main"])

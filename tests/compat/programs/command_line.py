@@ -10,8 +10,6 @@
 :run: BYTEWAX_EPOCH_INTERVAL=soon python -m bytewax.run command_line
 :exit: 2
 :stderr: --epoch-interval
-:run: python -m bytewax.run command_line --epoch-interval -1
-:exit: 1
 :run: python -m bytewax.run command_line -w many
 :exit: 2
 :stderr: -w
