@@ -52,7 +52,7 @@ build: $(STAMPS)/build-tools  ## Build what has changed, in release mode, and se
 	@$(MAKE) -s --no-print-directory $(STAMPS)/editable
 
 $(STAMPS)/editable: pyproject.toml tools/build_backend.py tools/editable_loader.py
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --no-build-isolation --no-deps -Cbuild-dir=$(BUILD) -e .
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --no-build-isolation --no-deps --config-settings=build-dir=$(BUILD) -e .
 	@touch $@
 
 asan: $(STAMPS)/build-tools

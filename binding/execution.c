@@ -512,9 +512,10 @@ raise_worker_died(execution *self)
                               "Worker thread died; look for errors above (worker %u)",
                               (unsigned int)failure.worker_index);
     } else {
-        bw_raise_from_pending(self->state->BytewaxRuntimeError,
-                              "Worker thread died; look for errors above (worker %u, in or after step %R)",
-                              (unsigned int)failure.worker_index, label);
+        bw_raise_from_pending(
+            self->state->BytewaxRuntimeError,
+            "Worker thread died; look for errors above (worker %u, in or after step %R)",
+            (unsigned int)failure.worker_index, label);
     }
 }
 

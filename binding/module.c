@@ -21,9 +21,9 @@ new_key_error(void)
     PyObject *members = NULL, *type = NULL;
     if (bases != NULL && text != NULL) members = Py_BuildValue("{s:O}", "__str__", text);
     if (members != NULL) {
-        type = PyErr_NewExceptionWithDoc("bytewax.errors.UserKeyError",
-                                         "A KeyError of user code, which 0.16 turned into a RuntimeError.",
-                                         bases, members);
+        type = PyErr_NewExceptionWithDoc(
+            "bytewax.errors.UserKeyError",
+            "A KeyError of user code, which 0.16 turned into a RuntimeError.", bases, members);
     }
     Py_XDECREF(bases);
     Py_XDECREF(text);

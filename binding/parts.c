@@ -8,8 +8,8 @@ add_name(PyObject *item, bw_names *names)
 {
     if (!PyUnicode_Check(item)) {
         bw_raise_about(PyExc_TypeError,
-                       "can't convert parts to set: each name of `list_parts` must be a str; got %U", item,
-                       NULL);
+                       "can't convert parts to set: each name of `list_parts` must be a str; got %U",
+                       item, NULL);
         return -1;
     }
     Py_ssize_t size;
@@ -29,10 +29,11 @@ add_names(PyObject *listed, bw_names *names)
         // Not iterable, rather than what its own code raises.
         if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_TypeError)) return -1;
         PyErr_Clear();
-        bw_raise_about(PyExc_TypeError,
-                       "can't convert parts to set: `list_parts` must return a set of str; got %U, which "
-                       "cannot be converted to 'PySet'",
-                       listed, NULL);
+        bw_raise_about(
+            PyExc_TypeError,
+            "can't convert parts to set: `list_parts` must return a set of str; got %U, which "
+            "cannot be converted to 'PySet'",
+            listed, NULL);
         return -1;
     }
     PyObject *item;

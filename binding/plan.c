@@ -44,7 +44,8 @@ static int
 read_stage(PyObject *tuple, bw_stage_spec *out)
 {
     if (!PyTuple_CheckExact(tuple) || PyTuple_GET_SIZE(tuple) < 4) {
-        PyErr_Format(PyExc_TypeError, "a step must be a tuple (kind, step_id, label, ...); got %R", tuple);
+        PyErr_Format(PyExc_TypeError, "a step must be a tuple (kind, step_id, label, ...); got %R",
+                     tuple);
         return -1;
     }
     for (Py_ssize_t i = 0; i < 3; i++) {

@@ -42,20 +42,21 @@ typedef struct bw_plan bw_plan;
 /// What open() of a source or a chain is given: a run of steps of the plan.
 typedef struct bw_segment {
     bw_plan *plan;
-    uint32_t first, count;  // in plan->stages
+    uint32_t first, count;       // in plan->stages
     const bw_stage_spec *keyed;  // the keyed step to which its items go by key; NULL: to none
 } bw_segment;
 
 struct bw_plan {
-    bw_engine_state *state;   // borrowed from the module, which the execution keeps alive
-    PyObject *list;           // owned: tuples, which keep all that the stages borrow
+    bw_engine_state *state;  // borrowed from the module, which the execution keeps alive
+    PyObject *list;          // owned: tuples, which keep all that the stages borrow
     bw_stage_spec *stages;
     uint32_t stage_count;
-    bw_segment *segments;     // by graph step
+    bw_segment *segments;  // by graph step
     bw_graph *graph;
     uint32_t worker_count;
-    _Atomic(PyObject *) *current;  // by worker: label of the step whose user code runs, or NULL; borrowed
-    atomic_bool broken_off;        // workers shall leave the user's code
+    _Atomic(PyObject *)
+        *current;            // by worker: label of the step whose user code runs, or NULL; borrowed
+    atomic_bool broken_off;  // workers shall leave the user's code
 };
 
 /// Reads `list` (of tuples, see _engine.pyi) and lowers it for `worker_count` workers. NULL and an

@@ -74,8 +74,8 @@ message_for(const char *phrase, PyObject *label, PyObject *original)
     if (text == NULL) return NULL;
     PyObject *message;
     if (label == NULL) {
-        message = PyUnicode_FromFormat("%s\nCaused by => %s: %U", phrase,
-                                       Py_TYPE(original)->tp_name, text);
+        message =
+            PyUnicode_FromFormat("%s\nCaused by => %s: %U", phrase, Py_TYPE(original)->tp_name, text);
     } else {
         message = PyUnicode_FromFormat("%s in step %R\nCaused by => %s: %U", phrase, label,
                                        Py_TYPE(original)->tp_name, text);
@@ -159,9 +159,9 @@ format_exception(PyObject *exception, const char *name)
     PyObject *traceback = PyImport_ImportModule("traceback");
     if (traceback == NULL) return NULL;
     PyObject *frames = PyException_GetTraceback(exception);  // new, or NULL for none
-    PyObject *parts = PyObject_CallMethod(traceback, "format_exception", "OOO",
-                                          (PyObject *)Py_TYPE(exception), exception,
-                                          frames == NULL ? Py_None : frames);
+    PyObject *parts =
+        PyObject_CallMethod(traceback, "format_exception", "OOO", (PyObject *)Py_TYPE(exception),
+                            exception, frames == NULL ? Py_None : frames);
     Py_XDECREF(frames);
     Py_DECREF(traceback);
     if (parts == NULL) return NULL;

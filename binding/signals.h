@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 typedef struct bw_signals {
-    bool installed;  // false on any thread but the main one, which alone gets signals
+    bool installed;   // false on any thread but the main one, which alone gets signals
     int previous_fd;  // -1: there was none
 } bw_signals;
 

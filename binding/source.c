@@ -120,8 +120,8 @@ static bw_status
 poll_native(const source *self, const part *part, size_t limit, bw_batch *batch)
 {
     bool ended = false;
-    Py_ssize_t count = part->native->fill(part->source, (PyObject **)batch->items, (Py_ssize_t)limit,
-                                          &ended);
+    Py_ssize_t count =
+        part->native->fill(part->source, (PyObject **)batch->items, (Py_ssize_t)limit, &ended);
     if (count < 0) return failed_next(self);
     batch->count = (uint32_t)count;
     if (ended) return BW_CLOSED;

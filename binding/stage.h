@@ -30,18 +30,18 @@ typedef struct bw_stage {
     bw_table table;      // of a keyed one: key -> PyObject *, owned
     bw_sink *sinks;      // of an output: by partition; a dynamic one has one
     size_t sink_count;
-    bw_names names;      // of a partitioned output's partitions
-    PyObject *indices;   // owned: dict from the name of a partition to its index
-    PyObject *assign;    // owned: assign_part
-    bool touched;        // of a partitioned output: items came in the present epoch
+    bw_names names;     // of a partitioned output's partitions
+    PyObject *indices;  // owned: dict from the name of a partition to its index
+    PyObject *assign;   // owned: assign_part
+    bool touched;       // of a partitioned output: items came in the present epoch
 } bw_stage;
 
 #define BW_STAGE_BUFFER 1024
 
 /// What became of an item.
 typedef enum bw_outcome {
-    BW_FAILED = -1,   // an exception is pending
-    BW_DROPPED = 0,   // it is gone
+    BW_FAILED = -1,  // an exception is pending
+    BW_DROPPED = 0,  // it is gone
     BW_GOES_ON = 1,
 } bw_outcome;
 

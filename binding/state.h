@@ -7,9 +7,9 @@
 
 typedef struct bw_engine_state {
     PyObject *BytewaxRuntimeError;  // owned, subclass of RuntimeError
-    PyObject *UserKeyError;         // owned, subclass of KeyError and RuntimeError: both generations catch it
-    PyObject *WorkerStop;           // owned, BaseException that breaks a stopping worker out of Python code
-    PyTypeObject *Execution;        // owned, as all below
+    PyObject *UserKeyError;   // owned, subclass of KeyError and RuntimeError: both generations catch it
+    PyObject *WorkerStop;     // owned, BaseException that breaks a stopping worker out of Python code
+    PyTypeObject *Execution;  // owned, as all below
     PyTypeObject *IterSource;
     PyTypeObject *LineSource;
     PyTypeObject *CsvSource;

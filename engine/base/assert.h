@@ -4,8 +4,7 @@
 
 _Noreturn void bw_assert_failed(const char *condition, const char *file, int line);
 
-#define BW_ASSERT(condition) \
-    ((condition) ? (void)0 : bw_assert_failed(#condition, __FILE__, __LINE__))
+#define BW_ASSERT(condition) ((condition) ? (void)0 : bw_assert_failed(#condition, __FILE__, __LINE__))
 
 #ifdef NDEBUG
 #define BW_ASSERT_SLOW(condition) ((void)sizeof(condition))

@@ -177,8 +177,8 @@ bw_cluster_run(bw_cluster *cluster, uint32_t worker_index, const bw_host_ops *ho
     // Whatever the end, what sinks still hold back gets out; a second failure tells nothing new.
     bw_status flushed = bw_worker_flush(worker);
     if (status >= 0 && flushed != BW_OK) {
-        failure = (bw_failure){.status = flushed, .worker_index = worker_index,
-                               .step_index = UINT32_MAX};
+        failure =
+            (bw_failure){.status = flushed, .worker_index = worker_index, .step_index = UINT32_MAX};
         record_failure(cluster, &failure, host);
         status = flushed;
     }

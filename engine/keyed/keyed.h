@@ -17,8 +17,8 @@ typedef struct bw_keyed bw_keyed;
 typedef struct bw_keyed_ops {
     /// A batch in order of arrival: values[i] (owned by the harness; NULL it to keep it) belongs to
     /// slots[i], which is all zero for a key that is new or was discarded. Slots repeat.
-    bw_status (*on_items)(void *logic, bw_keyed *keyed, void *const *slots, void **values,
-                          size_t count, bw_output *output);
+    bw_status (*on_items)(void *logic, bw_keyed *keyed, void *const *slots, void **values, size_t count,
+                          bw_output *output);
     /// NULL: nothing to do. No item will follow; called once for each key, ascending by bytes.
     bw_status (*on_eof)(void *logic, bw_keyed *keyed, void *slot, bw_output *output);
     /// NULL: slots own nothing. Releases what a slot holds; it will be forgotten or zeroed.

@@ -187,9 +187,7 @@ def _only_one(lock_name: str) -> Iterator[None]:
 
 
 def _environment(*, without: tuple[str, ...]) -> dict[str, str]:
-    env = {
-        name: value for name, value in os.environ.items() if not name.startswith(without) or name in OUR_BUILD
-    }
+    env = {name: value for name, value in os.environ.items() if not name.startswith(without) or name in OUR_BUILD}
     return env | {"PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1", "RUST_BACKTRACE": "0"}
 
 
@@ -225,10 +223,7 @@ def _install_upstream(folder: Path) -> None:
 
 def _starts(python: str) -> bool:
     path = shutil.which(python)  # may be a shim that refuses
-    return (
-        path is not None
-        and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0
-    )
+    return path is not None and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0
 
 
 @pytest.fixture(scope="session")

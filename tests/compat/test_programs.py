@@ -37,9 +37,7 @@ def test_program_does_the_same_upstream_and_here(path, load_program, upstream, o
             )
             for phrase in command.stderr_phrases:
                 assert phrase in outcome.stderr, (side, command.words)
-        assert mine.lines(any_order=command.any_order) == theirs.lines(any_order=command.any_order), (
-            command.words
-        )
+        assert mine.lines(any_order=command.any_order) == theirs.lines(any_order=command.any_order), command.words
 
 
 @pytest.mark.parametrize("name", [*OPERATORS, *CONNECTORS, *BASES, *TESTING, *ENTRY_POINTS])

@@ -337,9 +337,7 @@ def test_iter_source_drops_an_iterable_that_has_ended():
     assert ref() is None
 
 
-@pytest.mark.parametrize(
-    "kind", ["list", "tuple", "list iterator", "tuple iterator", "generator", "list subclass"]
-)
+@pytest.mark.parametrize("kind", ["list", "tuple", "list iterator", "tuple iterator", "generator", "list subclass"])
 def test_iter_source_keeps_reference_counts(kind):
     make = KINDS[kind]
     element = object()
@@ -557,9 +555,7 @@ def test_line_source_and_file_sink_take_the_encoding_that_open_takes(options, tm
         "PYTHONCOERCECLOCALE": "0",
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
-    subprocess.run(
-        [sys.executable, *options, "-c", program, str(tmp_path / "file.txt")], env=environment, check=True
-    )
+    subprocess.run([sys.executable, *options, "-c", program, str(tmp_path / "file.txt")], env=environment, check=True)
 
 
 @pytest.mark.parametrize("make_path", [str, Path, os.fsencode])
@@ -640,9 +636,7 @@ def test_opening_a_file_is_audited(tmp_path):
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "file.txt")], env=environment, check=True)
 
 
-@pytest.mark.parametrize(
-    ("resume_state", "error"), [("1", TypeError), (-1, ValueError), (2**63, OverflowError)]
-)
+@pytest.mark.parametrize(("resume_state", "error"), [("1", TypeError), (-1, ValueError), (2**63, OverflowError)])
 def test_a_wrong_position_is_refused(resume_state, error, write_file):
     path = write_file(b"a\n")
     with pytest.raises(error):
@@ -814,9 +808,7 @@ def test_csv_source_of_many_blocks(write_file, read):
     count = 50_000
     path = write_file(b"index,text\n" + b"".join(b'%d,"two\nlines"\r\n' % index for index in range(count)))
     assert path.stat().st_size > 3 * BLOCK_BYTES
-    assert read(CsvSource(path, {}, None)) == [
-        {"index": str(index), "text": "two\nlines"} for index in range(count)
-    ]
+    assert read(CsvSource(path, {}, None)) == [{"index": str(index), "text": "two\nlines"} for index in range(count)]
 
 
 def test_csv_source_reads_a_pipe(pipe, read):

@@ -87,6 +87,4 @@ print(out)
 attempt("run", lambda: run_main(flow, epoch_interval=None, recovery_config=None))
 attempt("cluster", lambda: cluster_main(flow=flow, addresses=[], proc_id=0, epoch_interval=timedelta(0)))
 print(out)
-attempt(
-    "poll_next", lambda: poll_next(TestingInput([5]).build_part("iter", None), timeout=timedelta(seconds=1))
-)
+attempt("poll_next", lambda: poll_next(TestingInput([5]).build_part("iter", None), timeout=timedelta(seconds=1)))

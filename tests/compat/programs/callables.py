@@ -53,9 +53,7 @@ def chunks(item):
 
 out = []
 flow = Dataflow()
-flow.input(
-    "inp", TestingInput([[1, 2], (3,), "xyz", {"k": 1, "l": 2}, {7}, [], "", 4, b"ab", range(2), [[0], None]])
-)
+flow.input("inp", TestingInput([[1, 2], (3,), "xyz", {"k": 1, "l": 2}, {7}, [], "", 4, b"ab", range(2), [[0], None]]))
 flow.flat_map(chunks)
 flow.output("out", TestingOutput(out))
 run_main(flow)

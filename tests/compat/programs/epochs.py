@@ -57,9 +57,7 @@ def epochs_of(source, interval):
 for interval in (None, timedelta(hours=1), timedelta(0)):
     print(interval)
     print(epochs_of(TestingInput(range(5)), interval))
-    print(
-        epochs_of(TestingInput(item for item in ["a", None, "b"]), interval)
-    )  # a round that brought nothing
+    print(epochs_of(TestingInput(item for item in ["a", None, "b"]), interval))  # a round that brought nothing
     print(epochs_of(Clock(), interval))
     seen, _ = epochs_of(TwoLanes(), interval)
     print(sorted(seen, key=repr))  # who is asked first in a round is free, which round it is isn't

@@ -32,9 +32,7 @@ boxes = [Box(n) for n in range(3)]
 for run in (run_main, lambda flow: cluster_main(flow, [], 0, worker_count_per_proc=3)):
     out, types = [], []
     flow = Dataflow()
-    flow.input(
-        "inp", TestingInput([Booking(Account("a"), boxes[0]), (Account("b"), boxes[1]), ("a", boxes[2])])
-    )
+    flow.input("inp", TestingInput([Booking(Account("a"), boxes[0]), (Account("b"), boxes[1]), ("a", boxes[2])]))
     flow.inspect(lambda item: setattr(item[1], "content", item[1].content + 10))
     flow.stateful_map("seen", int, lambda count, box: (count + 1, box))
     flow.inspect(lambda item: types.append(type(item)))

@@ -31,9 +31,7 @@ class Notes:
 
 
 def by_step():
-    return sorted(
-        (name, [args for other, *args in calls if other == name]) for name in {name for name, *_ in calls}
-    )
+    return sorted((name, [args for other, *args in calls if other == name]) for name in {name for name, *_ in calls})
 
 
 class Source(StatefulSource):

@@ -122,9 +122,7 @@ run("dynamic write", Pipes("write"), "error writing to dynamic output")
 run("dynamic close", Pipes("close"), "error closing dynamic output")
 run("dynamic build", Pipes("build"), "error building DynamicOutput")
 run("dynamic None", Pipes("none"), "stateless sink must subclass `bytewax.outputs.StatelessSink`")
-run(
-    "dynamic stateful", Pipes(sink=Drawer("")), "stateless sink must subclass `bytewax.outputs.StatelessSink`"
-)
+run("dynamic stateful", Pipes(sink=Drawer("")), "stateless sink must subclass `bytewax.outputs.StatelessSink`")
 run("dynamic fine", Pipes())
 run("bare", Bare(), "unknown output type")
 for abstract in (PartitionedOutput, DynamicOutput, StatefulSink, StatelessSink):

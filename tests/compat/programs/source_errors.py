@@ -128,9 +128,7 @@ run("dynamic next", Lines("next"), "error getting input")
 run("dynamic close", Lines("close"), "error closing source")
 run("dynamic build", Lines("build"), "error building Dataflow")
 run("dynamic None", Lines("none"), "stateless source must subclass `bytewax.inputs.StatelessSource`")
-run(
-    "dynamic stateful", Lines("", Feed("")), "stateless source must subclass `bytewax.inputs.StatelessSource`"
-)
+run("dynamic stateful", Lines("", Feed("")), "stateless source must subclass `bytewax.inputs.StatelessSource`")
 run("dynamic fine", Lines(""))
 
 run("bare", Bare(), "unknown input type")
