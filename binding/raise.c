@@ -4,13 +4,23 @@
 
 #include "attribute.h"
 
-/// Borrowed `exception`; its text as str(), or that of its class where str() fails. NULL: no memory.
+/// Clears what the user's code raised while we looked at an exception, unless that is an interrupt: it
+/// came from outside, and nobody would see it again.
+static void
+clear_error(void)
+{
+    if (!PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) PyErr_Clear();
+}
+
+/// Borrowed `exception`; its text as str(), or that of its class where str() fails. NULL with an exception:
+/// an interrupt, or no memory.
 static PyObject *
 text_of(PyObject *exception)
 {
     PyObject *text = PyObject_Str(exception);
     if (text != NULL) return text;
-    PyErr_Clear();
+    clear_error();
+    if (PyErr_Occurred()) return NULL;
     return PyUnicode_FromString("(its text can't be had: str() of it fails)");
 }
 
@@ -47,7 +57,8 @@ says(PyObject *rebuilt, PyObject *type, PyObject *message)
     return found;
 }
 
-/// A new exception of the class with the message, or NULL with no exception set if that can't be.
+/// A new exception of the class with the message, or NULL if that can't be, with no exception set but an
+/// interrupt.
 static PyObject *
 rebuild(PyObject *type, PyObject *message, PyObject *original)
 {
@@ -55,7 +66,7 @@ rebuild(PyObject *type, PyObject *message, PyObject *original)
     // A class may have but one instance, which can't be its own cause.
     if (rebuilt != NULL && rebuilt != original && says(rebuilt, type, message)) return rebuilt;
     Py_XDECREF(rebuilt);
-    PyErr_Clear();
+    clear_error();
     return NULL;
 }
 
@@ -93,12 +104,14 @@ bw_raise_user(bw_engine_state *state, const char *phrase, PyObject *label)
     if (PyObject_TypeCheck(original, (PyTypeObject *)PyExc_Exception)) {
         message = message_for(phrase, label, original);
         if (message == NULL) {
-            PyErr_Clear();
+            clear_error();
         } else {
             rebuilt = rebuild(class_for(state, original), message, original);
         }
     }
-    if (rebuilt != NULL) {
+    if (PyErr_Occurred()) {  // an interrupt that came meanwhile
+        Py_DECREF(original);
+    } else if (rebuilt != NULL) {
         PyException_SetCause(rebuilt, original);  // takes the reference
         PyErr_SetRaisedException(rebuilt);
     } else {

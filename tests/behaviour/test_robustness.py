@@ -279,3 +279,25 @@ def test_an_exception_that_is_the_only_one_of_its_class_is_not_its_own_cause(col
         collect([1], lambda flow: flow.map(fail))
     assert caught.value.__cause__ is None
     assert any("error calling `map` mapper" in note for note in caught.value.__notes__)
+
+
+class InterruptedConstructor(Exception):
+    def __init__(self, text):
+        super().__init__(text)
+        if "error calling" in text:
+            signal.raise_signal(signal.SIGINT)
+
+
+class InterruptedText(Exception):
+    def __str__(self):
+        signal.raise_signal(signal.SIGINT)
+        return "text"
+
+
+@pytest.mark.parametrize("error", [InterruptedConstructor, InterruptedText])
+def test_an_interrupt_that_comes_while_an_error_is_told_is_not_lost(collect, error):
+    def fail(item):
+        raise error("failed")
+
+    with pytest.raises(KeyboardInterrupt):
+        collect([1], lambda flow: flow.map(fail))
