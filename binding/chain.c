@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "key.h"
 #include "raise.h"
@@ -11,6 +12,10 @@
 // After how many items within one activation signals and other threads get their turn: a millisecond's
 // work of the fastest functions. Slower ones are in Python, which sees to it itself.
 #define BREATH_ITEMS 16384
+
+// Others get the interpreter more seldom than they ask for it (sys.getswitchinterval(), 5 ms): CPython hears
+// who waits only after that long without a wake-up. Let go sooner, it wakes for nothing and starves.
+#define BREATH_NS (8 * BW_NS_PER_MS)
 
 typedef struct chain {
     const bw_plan *plan;
@@ -21,7 +26,8 @@ typedef struct chain {
     _Atomic(PyObject *) *current;  // this worker's entry in plan->current
     bw_epoch epoch;                // of the present activation
     bw_output *output;             // likewise
-    uint32_t unbreathed;           // items since the last breath
+    uint32_t unbreathed;           // items since the last look at the clock
+    uint64_t breathed_ns;          // when others last got their turn
 } chain;
 
 // ---- one item through one step
@@ -238,8 +244,13 @@ breathe(chain *self, Py_ssize_t count)
     self->unbreathed += (uint32_t)count;
     if (self->unbreathed < BREATH_ITEMS) return 0;
     self->unbreathed = 0;
-    PyThreadState *thread_state = PyEval_SaveThread();
-    PyEval_RestoreThread(thread_state);
+    const bw_clock clock = bw_clock_real();
+    uint64_t now_ns = bw_clock_now_ns(&clock);
+    if (now_ns - self->breathed_ns >= BREATH_NS) {
+        self->breathed_ns = now_ns;
+        PyThreadState *thread_state = PyEval_SaveThread();
+        PyEval_RestoreThread(thread_state);
+    }
     if (!atomic_load_explicit(&self->plan->broken_off, memory_order_relaxed))
         return PyErr_CheckSignals();
     PyErr_SetNone(self->plan->state->WorkerStop);

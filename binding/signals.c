@@ -5,11 +5,11 @@
 
 #include "attribute.h"
 
-/// signal.set_wakeup_fd(fd): the previous one, or -2 with an exception.
+/// signal.set_wakeup_fd(fd), without the classes that the module around it makes: the previous one, or -2 with an exception.
 static int
 set_wakeup_fd(int fd)
 {
-    PyObject *module = PyImport_ImportModule("signal");
+    PyObject *module = PyImport_ImportModule("_signal");
     if (module == NULL) return -2;
     PyObject *function = bw_attribute(module, "set_wakeup_fd");
     Py_DECREF(module);

@@ -9,7 +9,9 @@
 #include "base/assert.h"
 #include "base/waker.h"
 
-#define TICK_NS BW_NS_PER_MS
+// More than the 5 ms after which a thread that waits for Python's interpreter asks for it: let go sooner, it
+// is woken for nothing, asks never, and starves.
+#define TICK_NS (8 * BW_NS_PER_MS)
 #define MAX_SIGNALS 32
 
 struct bw_cluster {

@@ -1,7 +1,9 @@
 """The arguments of run_main and cluster_main, and how runs begin and end."""
 
+import itertools
 import socket
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -302,6 +304,43 @@ def test_a_run_goes_on_after_fork_and_thread(flow, out):
         finally:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+@pytest.mark.parametrize(
+    "add_steps",
+    [
+        lambda flow: flow.map(lambda item: item),
+        lambda flow: [flow.map(abs) for _ in range(5)],
+        lambda flow: flow.flat_map(lambda item: itertools.repeat(item)),
+    ],
+    ids=["functions in Python", "functions in C", "an iterator in C"],
+)
+def test_other_threads_get_their_turn(add_steps, collect, entry_point):
+    """The run ends once another thread has woken up often enough; if that starves it takes minutes."""
+    turns, ended = [], threading.Event()
+
+    class Enough(Exception):
+        pass
+
+    def take_turns():
+        while not ended.wait(0.001):
+            turns.append(1)
+
+    def drop(item):
+        if len(turns) >= 50:
+            raise Enough
+        return False
+
+    other = threading.Thread(target=take_turns)
+    other.start()
+    began = time.monotonic()
+    with pytest.raises((Enough, RuntimeError)):
+        try:
+            collect(range(10**10), add_steps, lambda flow: flow.filter(drop), run=entry_point)
+        finally:
+            ended.set()
+            other.join()
+    assert time.monotonic() - began < 10  # 50 turns of 5 ms or so
 
 
 TRACED = """
