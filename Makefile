@@ -87,9 +87,7 @@ test-docs: setup  ## Every code block of the README and the guide
 	@$(RUN) -m pytest -q tests/docs
 
 test-sanitize: setup asan tsan  ## C tests under ASan, UBSan and TSan; Python tests of the binding under ASan
-	@$(RUN) tools/c_tests.py $(BUILD)-asan c sim
-	@$(RUN) tools/c_tests.py $(BUILD)-tsan c sim --wrapper "setarch -R"
-	@tools/asan_python.sh $(BIN)/python $(BUILD)-asan -m pytest -q -m "not slow" tests/unit tests/behaviour
+	@BYTEWAX_NO_REBUILD=1 tools/sanitize.sh $(BIN)/python $(BUILD)
 
 coverage: setup  ## Coverage reports: gcovr for C, coverage for Python
 	@tools/coverage.sh $(BIN) $(BUILD)-coverage

@@ -251,8 +251,9 @@ breathe(chain *self, Py_ssize_t count)
         PyThreadState *thread_state = PyEval_SaveThread();
         PyEval_RestoreThread(thread_state);
     }
-    if (!atomic_load_explicit(&self->plan->broken_off, memory_order_relaxed))
+    if (!atomic_load_explicit(&self->plan->broken_off, memory_order_relaxed)) {
         return PyErr_CheckSignals();
+    }
     PyErr_SetNone(self->plan->state->WorkerStop);
     return -1;
 }

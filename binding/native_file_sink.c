@@ -232,8 +232,9 @@ close_file(FileSink *self)
     error_number = errno;
     Py_END_ALLOW_THREADS
     // After EINTR it is closed nevertheless, on Linux at least.
-    if (error == 0 && result < 0 && error_number != EINTR)
+    if (error == 0 && result < 0 && error_number != EINTR) {
         return bw_file_error(error_number, self->name);
+    }
     return error;
 }
 

@@ -87,8 +87,9 @@ write_item(PyObject *op, PyObject *item)
     PyObject *file = current_stdout(self);
     if (file == NULL) return -1;
     int error = 0;
-    if (file != Py_None)
+    if (file != Py_None) {
         error = write_text(self, file, item);  // None: a process without standard output
+    }
     Py_DECREF(file);
     return error;
 }

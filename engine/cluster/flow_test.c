@@ -183,9 +183,9 @@ double_up(void *user, bw_flow_emitter *out, void **items, size_t count)
         items[i] = NULL;
         item *more = new_item((uint32_t)(given->value / 2 % KEYS), given->value);
         int failed = bw_flow_emit(out, given);
-        if (!failed)
+        if (!failed) {
             failed = bw_flow_emit(out, more);
-        else
+        } else
             release(NULL, (void *const[]){more}, 1);
         if (failed) return failed;
     }

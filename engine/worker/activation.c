@@ -221,8 +221,9 @@ run_and_close_node(bw_worker *worker, bw_node *node, bw_batch_list *inbox)
 {
     for (;;) {
         bw_status status = run_node(worker, node, inbox);
-        if (status != BW_OK || node->open == BW_EPOCH_NONE || bw_worker_is_stopped(worker))
+        if (status != BW_OK || node->open == BW_EPOCH_NONE || bw_worker_is_stopped(worker)) {
             return status;
+        }
         bw_epoch limit = input_frontier(worker, node);
         if (inbox->first != NULL && inbox->first->epoch < limit) limit = inbox->first->epoch;
         if (limit <= node->open || !bw_worker_has_room(worker, node, node->open)) return BW_OK;

@@ -111,8 +111,9 @@ run_part(bw_worker *worker, bw_node *node, size_t index, bool last)
         return BW_OK;
     }
     status = bw_worker_deliver(worker, node, batch);
-    if (status == BW_OK)
+    if (status == BW_OK) {
         status = bw_worker_run_steps(worker, (uint32_t)(node - worker->nodes) + 1, false);
+    }
     adapt_poll_limit(worker, start_ns, count);
     return status;
 }
