@@ -51,6 +51,12 @@ bw_native_resume_state(PyObject *resume_state, long long least, long long *out)
     return 0;
 }
 
+PyObject *
+bw_native_nothing(PyObject *Py_UNUSED(op), PyObject *Py_UNUSED(unused))
+{
+    Py_RETURN_NONE;
+}
+
 static int
 add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **out)
 {

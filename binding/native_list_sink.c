@@ -67,19 +67,9 @@ ListSink_write(PyObject *op, PyObject *item)
     Py_RETURN_NONE;
 }
 
-static PyObject *
-do_nothing(PyObject *Py_UNUSED(op), PyObject *Py_UNUSED(unused))
-{
-    Py_RETURN_NONE;
-}
-
 static PyMethodDef ListSink_methods[] = {
     {"write", ListSink_write, METH_O, PyDoc_STR("write($self, item, /)\n--\n\nAppend an item.")},
-    {"flush", do_nothing, METH_NOARGS,
-     PyDoc_STR("flush($self, /)\n--\n\nDo nothing: it holds nothing back.")},
-    {"snapshot", do_nothing, METH_NOARGS,
-     PyDoc_STR("snapshot($self, /)\n--\n\nReturn None: it has no position.")},
-    {"close", do_nothing, METH_NOARGS, PyDoc_STR("close($self, /)\n--\n\nDo nothing.")},
+    BW_NATIVE_UNBUFFERED_METHODS,
     {NULL},
 };
 

@@ -42,4 +42,17 @@ bw_native_leave(bool *busy)
 /// 0, or -1 with TypeError, ValueError or OverflowError.
 int bw_native_resume_state(PyObject *resume_state, long long least, long long *out);
 
+/// A method that takes nothing and returns None.
+PyObject *bw_native_nothing(PyObject *op, PyObject *unused);
+
+/// The methods of a sink that passes each item on at once: entries of its PyMethodDef table.
+#define BW_NATIVE_UNBUFFERED_METHODS \
+    {"flush", bw_native_nothing, METH_NOARGS, \
+     PyDoc_STR("flush($self, /)\n--\n\nDo nothing: it holds nothing back.")}, \
+        {"snapshot", bw_native_nothing, METH_NOARGS, \
+         PyDoc_STR("snapshot($self, /)\n--\n\nReturn None: it has no position.")}, \
+    { \
+        "close", bw_native_nothing, METH_NOARGS, PyDoc_STR("close($self, /)\n--\n\nDo nothing.") \
+    }
+
 #endif
