@@ -222,7 +222,7 @@ run_here(execution *self)
 
 // ---- worker threads
 
-/// Keeps the first failure, and says it on stderr, where the spec wants it.
+/// Keeps the first failure, and says each on stderr: run() raises but one.
 static void
 note_failure(execution *self, uint32_t index, PyObject *failure)
 {
@@ -272,7 +272,7 @@ Execution_run(PyObject *op, PyObject *argument)
     atomic_store(&me->ident, PyThread_get_thread_ident());
     PyObject *failure = run_worker(self, (uint32_t)index, NULL);
     if (failure != NULL) note_failure(self, (uint32_t)index, failure);
-    // From here on nobody breaks in; and what was on its way is taken back.
+    // From here on nobody breaks in; what is on its way already comes now.
     atomic_store(&me->ident, 0);
     if (atomic_load(&self->plan->broken_off)) let_break_in(self);
     PyErr_Clear();
