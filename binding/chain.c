@@ -13,10 +13,6 @@
 // work of the fastest functions. Slower ones are in Python, which sees to it itself.
 #define BREATH_ITEMS 16384
 
-// Others get the interpreter more seldom than they ask for it (sys.getswitchinterval(), 5 ms): CPython hears
-// who waits only after that long without a wake-up. Let go sooner, it wakes for nothing and starves.
-#define BREATH_NS (8 * BW_NS_PER_MS)
-
 typedef struct chain {
     const bw_plan *plan;
     bw_place place;
@@ -246,10 +242,9 @@ breathe(chain *self, Py_ssize_t count)
     self->unbreathed = 0;
     const bw_clock clock = bw_clock_real();
     uint64_t now_ns = bw_clock_now_ns(&clock);
-    if (now_ns - self->breathed_ns >= BREATH_NS) {
+    if (now_ns - self->breathed_ns >= BW_BREATH_NS) {
         self->breathed_ns = now_ns;
-        PyThreadState *thread_state = PyEval_SaveThread();
-        PyEval_RestoreThread(thread_state);
+        bw_breathe();
     }
     if (!atomic_load_explicit(&self->plan->broken_off, memory_order_relaxed)) {
         return PyErr_CheckSignals();

@@ -19,6 +19,19 @@ PyList_GetItemRef(PyObject *list, Py_ssize_t index)
 }
 #endif
 
+// How long a worker works before it lets others have the interpreter. Longer than sys.getswitchinterval(),
+// 5 ms: CPython hears who waits only after that long without a wake-up; let go sooner, it wakes them for
+// nothing, and they starve.
+#define BW_BREATH_NS 8000000u
+
+/// Lets go of the interpreter, for whoever waits for it.
+static inline void
+bw_breathe(void)
+{
+    PyThreadState *thread_state = PyEval_SaveThread();
+    PyEval_RestoreThread(thread_state);
+}
+
 /// Copies at most `limit` items from `start` on as new references; how many there were. The list may
 /// shrink and grow meanwhile.
 static inline Py_ssize_t

@@ -152,9 +152,7 @@ host_tick(void *self, const uint8_t *numbers, uint32_t count)
     const host *host = self;
     if (host->signals != NULL && bw_signals_check(host->signals, numbers, count) != 0) return BW_EHOST;
     if (numbers != NULL) return BW_OK;  // after a sleep others had their turn
-    // After a while of work: whoever waits for the interpreter gets it.
-    PyThreadState *thread_state = PyEval_SaveThread();
-    PyEval_RestoreThread(thread_state);
+    bw_breathe();
     return BW_OK;
 }
 
@@ -176,6 +174,7 @@ run_worker(execution *self, uint32_t index, const bw_signals *signals)
         .detach = host_detach,
         .attach = host_attach,
         .tick = host_tick,
+        .tick_interval_ns = BW_BREATH_NS,
         .failed = host_failed,
         .self = &host,
     };

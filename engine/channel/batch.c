@@ -35,6 +35,7 @@ new_batch(uint32_t capacity)
     bw_batch *batch = malloc(sizeof *batch + 3 * column);
     if (batch == NULL) return NULL;
     char *columns = (char *)(batch + 1);
+    batch->count = 0;
     batch->hashes = (uint64_t *)(void *)columns;
     batch->items = (void **)(void *)(columns + column);
     batch->keys = (void **)(void *)(columns + 2 * column);
@@ -81,25 +82,38 @@ bw_batch_pool_trim(bw_batch_pool *pool, bw_batch *batch)
     if (small == NULL) return batch;  // a large block does as well
     small->next = NULL;
     small->epoch = batch->epoch;
-    small->shape = batch->shape;
-    small->count = batch->count;
     small->sender = batch->sender;
     small->exchange = batch->exchange;
     small->half = batch->half;
-    memcpy(small->items, batch->items, batch->count * sizeof *batch->items);
-    if (batch->shape != BW_SHAPE_PLAIN) {
-        memcpy(small->keys, batch->keys, batch->count * sizeof *batch->keys);
-        memcpy(small->hashes, batch->hashes, batch->count * sizeof *batch->hashes);
-    }
+    bw_batch_copy(small, batch);
     bw_batch_pool_put(pool, batch);
     return small;
 }
 
 void
-bw_batch_drop(bw_batch *batch, const bw_item_ops *items)
+bw_batch_copy(bw_batch *to, const bw_batch *from)
+{
+    BW_ASSERT(to->count == 0 && from->count <= to->capacity);
+    to->shape = from->shape;
+    to->count = from->count;
+    memcpy(to->items, from->items, from->count * sizeof *from->items);
+    if (from->shape == BW_SHAPE_PLAIN) return;
+    memcpy(to->keys, from->keys, from->count * sizeof *from->keys);
+    memcpy(to->hashes, from->hashes, from->count * sizeof *from->hashes);
+}
+
+void
+bw_batch_clear(bw_batch *batch, const bw_item_ops *items)
 {
     if (batch->shape != BW_SHAPE_PLAIN) items->release(items->self, batch->keys, batch->count);
     items->release(items->self, batch->items, batch->count);
+    batch->count = 0;
+}
+
+void
+bw_batch_drop(bw_batch *batch, const bw_item_ops *items)
+{
+    bw_batch_clear(batch, items);
     free(batch);
 }
 

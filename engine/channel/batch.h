@@ -51,6 +51,12 @@ void bw_batch_pool_put(bw_batch_pool *pool, bw_batch *batch);
 /// are few. So what waits elsewhere takes the room of its items, and large blocks stay with their pool.
 bw_batch *bw_batch_pool_trim(bw_batch_pool *pool, bw_batch *batch);
 
+/// Makes `to`, empty and with room, hold what `from` holds. References are neither taken nor given.
+void bw_batch_copy(bw_batch *to, const bw_batch *from);
+
+/// Releases what the batch holds: it is empty then.
+void bw_batch_clear(bw_batch *batch, const bw_item_ops *items);
+
 /// Releases what the batch holds and frees it.
 void bw_batch_drop(bw_batch *batch, const bw_item_ops *items);
 

@@ -9,9 +9,6 @@
 #include "base/assert.h"
 #include "base/waker.h"
 
-// More than the 5 ms after which a thread that waits for Python's interpreter asks for it: let go sooner, it
-// is woken for nothing, asks never, and starves.
-#define TICK_NS (8 * BW_NS_PER_MS)
 #define MAX_SIGNALS 32
 
 struct bw_cluster {
@@ -152,7 +149,7 @@ run_turns(bw_cluster *cluster, bw_worker *worker, uint32_t index, const bw_host_
             status = park(cluster, worker, index, deadline_ns, host);
             break;
         case BW_TURN_AGAIN:
-            if (bw_worker_now_ns(worker) - ticked_ns < TICK_NS) break;
+            if (bw_worker_now_ns(worker) - ticked_ns < host->tick_interval_ns) break;
             ticked_ns = bw_worker_now_ns(worker);
             status = tick(host, NULL, 0);
             break;

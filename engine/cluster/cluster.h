@@ -14,9 +14,10 @@ typedef struct bw_host_ops {
     /// The thread will wait: lets go of what others need meanwhile. What it returns attach() is given.
     void *(*detach)(void *self);
     void (*attach)(void *self, void *token);
-    /// Attached, at least once in a millisecond of work and after every sleep, with the signal numbers
-    /// that came to the worker's waker by then. A failure ends the run.
+    /// Attached, between two rounds when `tick_interval_ns` of work are over, and after every sleep, with
+    /// the signal numbers that came to the worker's waker by then. A failure ends the run.
     bw_status (*tick)(void *self, const uint8_t *signals, uint32_t count);
+    uint64_t tick_interval_ns;
     /// Attached, at once after a failure of this worker, before anything of the host's is touched.
     void (*failed)(void *self, const bw_failure *failure);
     void *self;

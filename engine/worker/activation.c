@@ -1,6 +1,4 @@
 // activation.c - batches run through the steps of a worker, and epochs are closed behind them.
-#include <string.h>
-
 #include "base/assert.h"
 #include "worker/node.h"
 
@@ -72,14 +70,8 @@ copy(bw_worker *worker, const bw_batch *batch)
     if (twin == NULL) return NULL;
     const bw_item_ops *items = &worker->execution->items;
     items->retain(items->self, batch->items, batch->count);
-    memcpy(twin->items, batch->items, batch->count * sizeof *batch->items);
-    if (batch->shape != BW_SHAPE_PLAIN) {
-        items->retain(items->self, batch->keys, batch->count);
-        memcpy(twin->keys, batch->keys, batch->count * sizeof *batch->keys);
-        memcpy(twin->hashes, batch->hashes, batch->count * sizeof *batch->hashes);
-    }
-    twin->shape = batch->shape;
-    twin->count = batch->count;
+    if (batch->shape != BW_SHAPE_PLAIN) items->retain(items->self, batch->keys, batch->count);
+    bw_batch_copy(twin, batch);
     return twin;
 }
 
@@ -132,9 +124,7 @@ finish_batch(bw_worker *worker, const bw_batch *origin, bw_batch *batch, uint32_
         bw_exchange_owe(&worker->exchanges[origin->exchange], origin->sender, origin->half, count);
     }
     if (batch == NULL) return;
-    const bw_item_ops *items = &worker->execution->items;
-    if (batch->shape != BW_SHAPE_PLAIN) items->release(items->self, batch->keys, batch->count);
-    items->release(items->self, batch->items, batch->count);
+    bw_batch_clear(batch, &worker->execution->items);
     bw_batch_pool_put(&worker->pool, batch);
 }
 

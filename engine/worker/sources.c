@@ -106,7 +106,7 @@ run_part(bw_worker *worker, bw_node *node, size_t index, bool last)
     }
     uint32_t count = batch->count;
     if (count == 0 || node->down_count == 0) {
-        worker->execution->items.release(worker->execution->items.self, batch->items, count);
+        bw_batch_clear(batch, &worker->execution->items);
         bw_batch_pool_put(&worker->pool, batch);
         return BW_OK;
     }
