@@ -1,5 +1,5 @@
 // bytewax.h - the C API of Bytewax: a dataflow of your own C functions on one or many workers, without
-// any Python. Link with libbytewax and -pthread; see examples/c.
+// any Python. Link with libbytewax, libuv, OpenSSL and -pthread; see examples/c.
 //
 //     bw_flow *flow = bw_flow_new(&items);
 //     bw_flow_stream *lines = bw_flow_source(flow, "read", &reader, path);

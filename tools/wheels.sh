@@ -1,5 +1,6 @@
 #!/bin/bash
 # A wheel in dist/ for each CPython from 3.10 to 3.13 that is found: of pyenv, and on PATH: wheels.sh PYTHON.
+# They are for machines like this one: libuv and OpenSSL are the system's.
 set -eu
 declare -A found
 candidates=("$1")

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 EXAMPLE = ROOT / "examples" / "c"
+LIBRARIES = ["-lbytewax", "-luv", "-lssl", "-lcrypto"]
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler named cc")
 
@@ -123,7 +124,7 @@ int main(void)
 def test_a_program_that_misuses_the_api_is_told_so(build):
     (build / "wrong.c").write_text(WRONG)
     options = ["-std=c17", "-Wall", "-Wextra", "-Werror", "-pthread", "-Iengine", "-Lbuild/c"]
-    succeed(["cc", *options, "-o", "wrong", "wrong.c", "-lbytewax"], cwd=build)
+    succeed(["cc", *options, "-o", "wrong", "wrong.c", *LIBRARIES], cwd=build)
     expected = '-5 sum: step "sum": a keyed step needs bw_flow_items with a keys function\n'
     assert succeed([build / "wrong"]) == expected
 
