@@ -36,6 +36,7 @@ new_batch(uint32_t capacity)
     if (batch == NULL) return NULL;
     char *columns = (char *)(batch + 1);
     batch->count = 0;
+    batch->encoded = NULL;
     batch->hashes = (uint64_t *)(void *)columns;
     batch->items = (void **)(void *)(columns + column);
     batch->keys = (void **)(void *)(columns + 2 * column);
@@ -59,6 +60,20 @@ bw_batch_pool_get(bw_batch_pool *pool, bw_epoch epoch)
     batch->shape = BW_SHAPE_PLAIN;
     batch->count = 0;
     batch->sender = UINT32_MAX;
+    return batch;
+}
+
+bw_batch *
+bw_batch_new_encoded(bw_epoch epoch, bw_shape shape, uint32_t count, bw_block *encoded)
+{
+    bw_batch *batch = malloc(sizeof *batch);
+    if (batch == NULL) return NULL;
+    *batch = (bw_batch){.epoch = epoch,
+                        .shape = shape,
+                        .count = count,
+                        .sender = UINT32_MAX,
+                        .bytes = encoded->size,
+                        .encoded = encoded};
     return batch;
 }
 
@@ -105,6 +120,12 @@ bw_batch_copy(bw_batch *to, const bw_batch *from)
 void
 bw_batch_clear(bw_batch *batch, const bw_item_ops *items)
 {
+    if (batch->encoded != NULL) {
+        bw_block_free(batch->encoded);
+        batch->encoded = NULL;
+        batch->count = 0;
+        return;
+    }
     if (batch->shape != BW_SHAPE_PLAIN) items->release(items->self, batch->keys, batch->count);
     items->release(items->self, batch->items, batch->count);
     batch->count = 0;

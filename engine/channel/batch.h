@@ -27,6 +27,10 @@ typedef struct bw_batch {
     uint32_t capacity;
     // Where it came from, so that its room there can be given back; of use to worker/exchange.h alone.
     uint32_t sender, exchange, half;
+    uint32_t bytes;  // that it had on its way from another process; 0 if it comes from this one
+    // Owned. Not NULL: it came from another process and was not decoded yet. Then there are no items, no
+    // columns and no capacity, but `count` says how many there will be.
+    bw_block *encoded;
     void **items;
     void **keys;       // set in the shapes that have keys
     uint64_t *hashes;  // likewise
@@ -44,6 +48,9 @@ void bw_batch_pool_fini(bw_batch_pool *pool);
 /// An empty plain batch with room for BW_BATCH_ITEMS items, NULL if there is no memory.
 bw_batch *bw_batch_pool_get(bw_batch_pool *pool, bw_epoch epoch);
 
+/// A batch of `count` items that are encoded still: takes the block over. NULL if there is no memory.
+bw_batch *bw_batch_new_encoded(bw_epoch epoch, bw_shape shape, uint32_t count, bw_block *encoded);
+
 /// Takes back a batch (of whatever pool) whose items are gone.
 void bw_batch_pool_put(bw_batch_pool *pool, bw_batch *batch);
 
@@ -54,7 +61,7 @@ bw_batch *bw_batch_pool_trim(bw_batch_pool *pool, bw_batch *batch);
 /// Makes `to`, empty and with room, hold what `from` holds. References are neither taken nor given.
 void bw_batch_copy(bw_batch *to, const bw_batch *from);
 
-/// Releases what the batch holds: it is empty then.
+/// Releases what the batch holds, decoded or not: it is empty then.
 void bw_batch_clear(bw_batch *batch, const bw_item_ops *items);
 
 /// Releases what the batch holds and frees it.

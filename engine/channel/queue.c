@@ -2,6 +2,15 @@
 
 #include <stdlib.h>
 
+void
+bw_message_drop(bw_message *message, const bw_item_ops *items)
+{
+    if (message->batch != NULL) bw_batch_drop(message->batch, items);
+    bw_block_free(message->encoded);
+    message->batch = NULL;
+    message->encoded = NULL;
+}
+
 bw_status
 bw_queue_init(bw_queue *queue, bw_waker *waker)
 {
@@ -15,10 +24,7 @@ bw_queue_init(bw_queue *queue, bw_waker *waker)
 void
 bw_queue_fini(bw_queue *queue, const bw_item_ops *items)
 {
-    for (size_t i = 0; i < queue->inbox.count; i++) {
-        bw_message *message = &queue->inbox.messages[i];
-        if (message->kind == BW_MESSAGE_DATA) bw_batch_drop(message->batch, items);
-    }
+    for (size_t i = 0; i < queue->inbox.count; i++) bw_message_drop(&queue->inbox.messages[i], items);
     free(queue->inbox.messages);
     pthread_mutex_destroy(&queue->lock);
 }
@@ -65,13 +71,26 @@ append(bw_message_array *inbox, const bw_message *message)
 }
 
 bw_status
-bw_queue_push(bw_queue *queue, const bw_message *message)
+bw_queue_append(bw_queue *queue, const bw_message *message)
 {
     pthread_mutex_lock(&queue->lock);
     bw_status status = append(&queue->inbox, message);
     atomic_store(&queue->count, queue->inbox.count);
     pthread_mutex_unlock(&queue->lock);
-    if (status == BW_OK && queue->waker != NULL) bw_waker_wake(queue->waker);
+    return status;
+}
+
+void
+bw_queue_wake(bw_queue *queue)
+{
+    if (queue->waker != NULL) bw_waker_wake(queue->waker);
+}
+
+bw_status
+bw_queue_push(bw_queue *queue, const bw_message *message)
+{
+    bw_status status = bw_queue_append(queue, message);
+    if (status == BW_OK) bw_queue_wake(queue);
     return status;
 }
 

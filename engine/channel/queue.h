@@ -13,7 +13,7 @@
 #include "progress/frontier.h"
 
 typedef enum bw_message_kind {
-    BW_MESSAGE_DATA,    // batch, for the step behind `exchange`
+    BW_MESSAGE_DATA,    // `batch` or `encoded`, for the step behind `exchange`
     BW_MESSAGE_MARK,    // on `exchange` nothing older than `epoch` will follow from `sender`
     BW_MESSAGE_CREDIT,  // `count` items that went out on `exchange`, from `half`, were processed
 } bw_message_kind;
@@ -23,11 +23,18 @@ typedef struct bw_message {
     uint32_t sender;    // index of the worker
     uint32_t exchange;  // index in the plan
     uint32_t half;
-    uint64_t count;
-    bw_epoch epoch;  // of a mark; BW_EPOCH_NONE: the sender's end
+    uint64_t count;  // of items: of a credit, or of what is encoded
+    uint64_t bytes;  // of a credit: that those items had on their way from another process
+    bw_epoch epoch;  // of a mark or of items; BW_EPOCH_NONE: the sender's end
     bw_epoch last;   // of a mark at the end: the sender's last epoch
-    bw_batch *batch;
+    // Of items, one of both; owned by who has the message.
+    bw_batch *batch;    // from a worker of this process
+    bw_block *encoded;  // from another process: what bw_item_ops.encode wrote, in a row
+    bw_shape shape;     // of what is encoded
 } bw_message;
+
+/// Frees what a message owns.
+void bw_message_drop(bw_message *message, const bw_item_ops *items);
 
 typedef struct bw_message_array {
     bw_message *messages;
@@ -44,8 +51,13 @@ typedef struct bw_queue {
 BW_NODISCARD bw_status bw_queue_init(bw_queue *queue, bw_waker *waker);
 void bw_queue_fini(bw_queue *queue, const bw_item_ops *items);
 
-/// Any thread. FIFO for each sender and exchange; a mark may take the place of one just before it. With BW_ENOMEM a batch stays the caller's.
+/// Any thread. FIFO for each sender and exchange; a mark may take the place of one just before it. With BW_ENOMEM what the
+/// message owns stays the caller's.
 BW_NODISCARD bw_status bw_queue_push(bw_queue *queue, const bw_message *message);
+
+/// The same without a word to the receiver: who appends several messages calls bw_queue_wake() behind the last.
+BW_NODISCARD bw_status bw_queue_append(bw_queue *queue, const bw_message *message);
+void bw_queue_wake(bw_queue *queue);
 
 /// Receiver only. Exchanges what has come for `*out`, an array whose messages were dealt with.
 void bw_queue_take(bw_queue *queue, bw_message_array *out);

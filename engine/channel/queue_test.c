@@ -119,6 +119,29 @@ mark_does_not_overtake_items_nor_give_way_to_room(void)
     bw_batch_pool_fini(&pool);
 }
 
+static void
+receiver_sleeps_until_it_is_woken_for_what_was_appended(void)
+{
+    bw_waker waker;
+    CHECK_EQ(bw_waker_init(&waker), BW_OK);
+    bw_queue queue;
+    CHECK_EQ(bw_queue_init(&queue, &waker), BW_OK);
+    const bw_message message = {.kind = BW_MESSAGE_CREDIT};
+    uint8_t byte;
+    bw_waker_arm(&waker);
+    for (int i = 0; i < 3; i++) CHECK_EQ(bw_queue_append(&queue, &message), BW_OK);
+    CHECK(read(waker.read_fd, &byte, 1) < 0);
+    bw_queue_wake(&queue);
+    CHECK_EQ(read(waker.read_fd, &byte, 1), 1);
+    bw_message_array array = {0};
+    bw_queue_take(&queue, &array);
+    CHECK_EQ(array.count, 3);
+    free(array.messages);
+    bw_queue_fini(&queue, &NO_ITEMS);
+    bw_waker_fini(&waker);
+}
+
 TEST_MAIN(TEST(sleeping_receiver_gets_all_in_each_senders_order),
           TEST(mark_takes_the_place_of_the_one_before_it),
-          TEST(mark_does_not_overtake_items_nor_give_way_to_room))
+          TEST(mark_does_not_overtake_items_nor_give_way_to_room),
+          TEST(receiver_sleeps_until_it_is_woken_for_what_was_appended))

@@ -4,7 +4,11 @@
 
 #include <stdint.h>
 
+#include "base/error.h"
 #include "base/status.h"
+#include "base/waker.h"
+#include "cluster/link.h"
+#include "net/settings.h"
 #include "worker/worker.h"
 
 typedef struct bw_cluster bw_cluster;
@@ -18,31 +22,48 @@ typedef struct bw_host_ops {
     /// the signal numbers that came to the worker's waker by then. A failure ends the run.
     bw_status (*tick)(void *self, const uint8_t *signals, uint32_t count);
     uint64_t tick_interval_ns;
-    /// Attached, at once after a failure of this worker, before anything of the host's is touched.
-    void (*failed)(void *self, const bw_failure *failure);
+    /// Attached, at once after a failure of this worker, before anything of the host's is touched. It
+    /// may set `*step` (label) and `*text` (what happened) for other processes: malloc()ed, freed by the engine.
+    void (*failed)(void *self, const bw_failure *failure, char **step, char **text);
     void *self;
 } bw_host_ops;
 
-/// `execution` is copied; what it points to is borrowed. BW_ENOMEM or BW_EIO (no descriptors) leave
-/// `*out` NULL.
+/// `execution` is copied; what it points to is borrowed, as `net` is (whose workers_per_process is `worker_count`).
+/// `net`: NULL without other processes; with it the items must have encode and decode. BW_ENOMEM or BW_EIO (no
+/// descriptors) leave `*out` NULL.
 BW_NODISCARD bw_status bw_cluster_new(const bw_execution *execution, uint32_t worker_count,
-                                      bw_cluster **out);
+                                      const bw_net_settings *net, bw_cluster **out);
 
-/// When no thread is in it any more. NULL is allowed.
+// With other processes: bw_cluster_connect(); wait until bw_cluster_link() says BW_LINK_CONNECTED; run the
+// workers; then bw_link_leave() or bw_link_fail(); wait until it says BW_LINK_ENDED or BW_LINK_FAILED;
+// bw_cluster_disconnect(). Whoever waits may give up at any time: bw_link_fail(), bw_cluster_disconnect().
+
+/// Listens and starts the I/O thread. BW_EIO, BW_EINVAL, BW_ENOMEM: `*error` says why. `waiter` (NULL: nobody) is woken
+/// at each change of the state, until bw_cluster_disconnect(). Once, by the thread that made the cluster.
+BW_NODISCARD bw_status bw_cluster_connect(bw_cluster *cluster, bw_waker *waiter, bw_error *error);
+
+/// Any thread; NULL without other processes.
+bw_link *bw_cluster_link(bw_cluster *cluster);
+
+/// Lets go out what must (a second at most), closes all connections and joins the I/O thread. Not for a worker's thread; but
+/// workers may still run: what they say then goes nowhere. More than once does no harm.
+void bw_cluster_disconnect(bw_cluster *cluster);
+
+/// When no thread is in it any more, disconnected if it was connected. NULL is allowed.
 void bw_cluster_free(bw_cluster *cluster);
 
-/// Worker thread, attached; once for each worker. Runs it until the dataflow is over: BW_OK; until
-/// another one failed or the cluster was stopped: BW_CLOSED; else its own failure, which stops all.
+/// Worker thread, attached; once for each worker of this process, by its local index. Runs it until the dataflow is over: BW_OK; until
+/// another one failed, in whatever process, or the cluster was stopped: BW_CLOSED; else its own failure, which stops all.
 BW_NODISCARD bw_status bw_cluster_run(bw_cluster *cluster, uint32_t worker_index,
                                       const bw_host_ops *host);
 
 /// Any thread.
 void bw_cluster_stop(bw_cluster *cluster);
 
-/// Any thread. The first failure, after which all workers ended; its status is BW_OK if there is none.
+/// Any thread. The first failure of this process's workers, after which all workers ended; its status is BW_OK if there is none.
 bw_failure bw_cluster_failure(bw_cluster *cluster);
 
-/// Any thread. Index of the step whose code a worker is in; UINT32_MAX if in none, or not running.
+/// Any thread. Index of the step whose code a worker (by local index, as below) is in; UINT32_MAX if in none, or not running.
 uint32_t bw_cluster_busy_step(bw_cluster *cluster, uint32_t worker_index);
 
 /// The write end of the pipe on which a worker sleeps: a signal handler may write the number to it.

@@ -132,7 +132,7 @@ set_up(fixture *fixture, uint32_t worker_count)
                                     .clock = bw_clock_real(),
                                     .epoch_interval_ns = BW_NS_PER_S,
                                     .window_items = BW_WINDOW_ITEMS};
-    CHECK_EQ(bw_cluster_new(&execution, worker_count, &fixture->cluster), BW_OK);
+    CHECK_EQ(bw_cluster_new(&execution, worker_count, NULL, &fixture->cluster), BW_OK);
 }
 
 static void
@@ -231,8 +231,10 @@ tick(void *self, const uint8_t *signals, uint32_t count)
 }
 
 static void
-failed(void *self, const bw_failure *failure)
+failed(void *self, const bw_failure *failure, char **step, char **text)
 {
+    (void)step;
+    (void)text;
     host *host = self;
     CHECK_EQ(host->detached, 0);
     CHECK_EQ(failure->status, BW_EHOST);

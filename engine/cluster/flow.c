@@ -315,7 +315,7 @@ run_graph(const bw_flow *flow, const bw_flow_execution *run, const bw_graph *gra
                                     .epoch_interval_ns = options->epoch_interval_ns,
                                     .window_items = BW_WINDOW_ITEMS};
     bw_cluster *cluster;
-    bw_status status = bw_cluster_new(&execution, options->worker_count, &cluster);
+    bw_status status = bw_cluster_new(&execution, options->worker_count, NULL, &cluster);
     bw_failure failure = {.status = BW_OK};
     if (status == BW_OK) {
         status = bw_cluster_run_all(cluster);

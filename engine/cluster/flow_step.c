@@ -166,7 +166,7 @@ new_instance(void *spec, const bw_place *place, instance **out)
     if (*out == NULL) return BW_ENOMEM;
     (*out)->step = of->step;
     (*out)->run = of->run;
-    (*out)->worker = &of->run->workers[place->worker_index];
+    (*out)->worker = &of->run->workers[place->local_index];
     (*out)->state = of->step->user;
     return BW_OK;
 }

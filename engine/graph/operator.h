@@ -15,7 +15,8 @@
 
 /// Where an instance of an operator runs.
 typedef struct bw_place {
-    uint32_t worker_index, worker_count;
+    uint32_t worker_index, worker_count;  // through the whole cluster
+    uint32_t local_index;                 // in its process
 } bw_place;
 
 /// What a kernel makes: batches of the epoch of its activation. Valid during the call it is given to.

@@ -9,6 +9,8 @@
 
 typedef uint64_t bw_epoch;
 #define BW_EPOCH_NONE UINT64_MAX  // the empty frontier: end of input
+#define BW_EPOCH_LAST \
+    (UINT64_MAX / 2)  // no run comes so far: a higher one that came over the wire is none
 
 typedef struct bw_frontier bw_frontier;
 

@@ -1,5 +1,6 @@
 // activation.c - batches run through the steps of a worker, and epochs are closed behind them.
 #include "base/assert.h"
+#include "base/hash.h"
 #include "worker/node.h"
 
 /// How many items wait at a step that were made on this worker, of the same half as `epoch`.
@@ -35,10 +36,7 @@ bw_worker_has_room(const bw_worker *worker, const bw_node *node, bw_epoch epoch)
 static bw_status
 shape(bw_worker *worker, bw_node *into, bw_batch *batch)
 {
-    bw_route route = into->step->route;
-    bw_shape wanted = route == BW_ROUTE_KEY    ? BW_SHAPE_KEYED
-                      : route == BW_ROUTE_PART ? BW_SHAPE_PART
-                                               : BW_SHAPE_PLAIN;
+    bw_shape wanted = bw_route_shape(into->step->route);
     if (wanted == BW_SHAPE_PLAIN || batch->shape == wanted) return BW_OK;
     BW_ASSERT(batch->shape == BW_SHAPE_PLAIN);
     const bw_item_ops *items = &worker->execution->items;
@@ -85,7 +83,8 @@ give(bw_worker *worker, const bw_down *down, bw_batch *batch)
         bw_batch_list_insert(&worker->inbox[down->step], batch);
         return BW_OK;
     }
-    return bw_exchange_put(down->exchange, &worker->host, batch);
+    status = bw_exchange_put(down->exchange, &worker->host, batch);
+    return status == BW_OK ? BW_OK : bw_worker_fail_sending(worker, down->step, status);
 }
 
 bw_status
@@ -121,7 +120,8 @@ static void
 finish_batch(bw_worker *worker, const bw_batch *origin, bw_batch *batch, uint32_t count)
 {
     if (origin->sender != UINT32_MAX) {
-        bw_exchange_owe(&worker->exchanges[origin->exchange], origin->sender, origin->half, count);
+        bw_exchange_owe(&worker->exchanges[origin->exchange], origin->sender, origin->half,
+                        (bw_amount){.items = count, .bytes = origin->bytes});
     }
     if (batch == NULL) return;
     bw_batch_clear(batch, &worker->execution->items);
@@ -145,6 +145,76 @@ activate(bw_worker *worker, bw_node *node, bw_batch *batch)
     return deliver_all(worker, node, &output);
 }
 
+/// True if each item of a batch that came from another process belongs on this worker.
+static bool
+belongs_here(const bw_worker *worker, const bw_node *node, const bw_batch *batch)
+{
+    uint32_t here = worker->place.worker_index;
+    switch (batch->shape) {
+    case BW_SHAPE_PLAIN:
+        break;
+    case BW_SHAPE_KEYED:
+        for (uint32_t i = 0; i < batch->count; i++) {
+            if (bw_hash_owner(batch->hashes[i], worker->place.worker_count) != here) return false;
+        }
+        break;
+    case BW_SHAPE_PART: {
+        size_t part_count = worker->board->parts[node - worker->nodes].count;
+        for (uint32_t i = 0; i < batch->count; i++) {
+            if (batch->hashes[i] >= part_count || node->owners[batch->hashes[i]] != here) return false;
+        }
+        break;
+    }
+    }
+    return true;
+}
+
+static bw_status
+fill(bw_worker *worker, const bw_node *node, const bw_batch *from, bw_batch *batch)
+{
+    const bw_item_ops *items = &worker->execution->items;
+    batch->shape = from->shape;
+    batch->sender = from->sender;
+    batch->exchange = from->exchange;
+    batch->half = from->half;
+    batch->bytes = from->bytes;
+    bw_status status =
+        items->decode(items->self, from->encoded->bytes, from->encoded->size, from->count, batch);
+    if (status != BW_OK) {
+        BW_ASSERT(batch->count == 0);
+        return status;
+    }
+    BW_ASSERT(batch->count == from->count);
+    if (belongs_here(worker, node, batch)) return BW_OK;
+    bw_batch_clear(batch, items);
+    return BW_ECORRUPT;
+}
+
+/// Decodes a batch, at the last moment: its items are hot then and gone soon. The encoded one is gone,
+/// whatever comes of it.
+static bw_status
+decode(bw_worker *worker, bw_node *node, bw_batch **batch)
+{
+    bw_batch *encoded = *batch;
+    bw_batch *decoded = bw_batch_pool_get(&worker->pool, encoded->epoch);
+    bw_status status = BW_ENOMEM;
+    bw_worker_enter(worker, node);
+    if (decoded != NULL) status = fill(worker, node, encoded, decoded);
+    *batch = decoded;
+    uint32_t sender = encoded->sender;
+    bw_batch_drop(encoded, &worker->execution->items);
+    if (status == BW_OK) return BW_OK;
+    if (decoded != NULL) bw_batch_pool_put(&worker->pool, decoded);
+    bw_worker_fail(worker, node, status);
+    if (status == BW_ECORRUPT) {
+        bw_error_set(
+            &worker->failure.error,
+            "process %u breaks the protocol: its worker %u sent items that nobody can have sent",
+            (unsigned)bw_board_process_of(worker->board, sender), (unsigned)sender);
+    }
+    return status;
+}
+
 /// Processes what may be processed now of what came to a node.
 static bw_status
 run_node(bw_worker *worker, bw_node *node, bw_batch_list *inbox)
@@ -153,7 +223,9 @@ run_node(bw_worker *worker, bw_node *node, bw_batch_list *inbox)
         bw_epoch epoch = inbox->first->epoch;
         if (node->step->aligned && epoch > node->open) return BW_OK;  // held back
         if (!bw_worker_has_room(worker, node, epoch)) return BW_OK;
-        bw_status status = activate(worker, node, bw_batch_list_take(inbox));
+        bw_batch *batch = bw_batch_list_take(inbox);
+        bw_status status = batch->encoded == NULL ? BW_OK : decode(worker, node, &batch);
+        if (status == BW_OK) status = activate(worker, node, batch);
         if (status != BW_OK) return status;
     }
     return BW_OK;

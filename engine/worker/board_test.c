@@ -18,7 +18,7 @@ static void
 oldest_epoch_is_the_least_that_any_worker_has_open(void)
 {
     bw_board board;
-    CHECK_EQ(bw_board_init(&board, WORKERS, STEPS, 4, NULL), BW_OK);
+    CHECK_EQ(bw_board_init(&board, bw_layout_alone(WORKERS), STEPS, 4, NULL), BW_OK);
     CHECK_EQ(board.oldest, 4);
     bw_board_close(&board, 0, 6);
     bw_board_close(&board, 1, BW_EPOCH_NONE);
@@ -36,7 +36,7 @@ static void
 begun_is_the_highest_epoch_and_only_a_higher_one_is_news(void)
 {
     bw_board board;
-    CHECK_EQ(bw_board_init(&board, WORKERS, STEPS, 0, NULL), BW_OK);
+    CHECK_EQ(bw_board_init(&board, bw_layout_alone(WORKERS), STEPS, 0, NULL), BW_OK);
     bw_board_begin(&board, 3);
     bw_board_begin(&board, 2);
     bw_board_begin(&board, 3);
@@ -59,7 +59,7 @@ static void
 last_to_list_sorts_what_all_have_listed(void)
 {
     bw_board board;
-    CHECK_EQ(bw_board_init(&board, WORKERS, STEPS, 0, NULL), BW_OK);
+    CHECK_EQ(bw_board_init(&board, bw_layout_alone(WORKERS), STEPS, 0, NULL), BW_OK);
     list(&board, 1, "b");
     bw_board_count_listed(&board);
     list(&board, 1, "c");
@@ -83,7 +83,7 @@ stop_wakes_a_sleeping_worker(void)
     bw_waker wakers[WORKERS];
     for (int i = 0; i < WORKERS; i++) CHECK_EQ(bw_waker_init(&wakers[i]), BW_OK);
     bw_board board;
-    CHECK_EQ(bw_board_init(&board, WORKERS, STEPS, 0, wakers), BW_OK);
+    CHECK_EQ(bw_board_init(&board, bw_layout_alone(WORKERS), STEPS, 0, wakers), BW_OK);
     bw_waker_arm(&wakers[1]);
     bw_board_stop(&board);
     bw_waker_wait(&wakers[1], BW_TIME_NEVER, NULL, 0);  // else it hangs here
@@ -121,7 +121,7 @@ static void
 oldest_never_goes_back_nor_is_left_behind_whoever_closes_last(void)
 {
     bw_board board;
-    CHECK_EQ(bw_board_init(&board, WORKERS, STEPS, 0, NULL), BW_OK);
+    CHECK_EQ(bw_board_init(&board, bw_layout_alone(WORKERS), STEPS, 0, NULL), BW_OK);
     pthread_t threads[WORKERS];
     closer closers[WORKERS];
     for (uint32_t i = 0; i < WORKERS; i++) {

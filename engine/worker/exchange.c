@@ -4,6 +4,11 @@
 
 #include "base/assert.h"
 #include "base/hash.h"
+#include "net/message.h"
+
+// About as much as a batch for another process has at most, if its items are as large as those before: it fits into a
+// block with what comes before them. So one is on its way while the next is made, and a block is soon used again.
+#define BATCH_BYTES (BW_BLOCK_BYTES / 32 * 31)
 
 bw_status
 bw_exchange_init(bw_exchange *exchange, uint32_t worker_count, bw_epoch epoch)
@@ -14,7 +19,10 @@ bw_exchange_init(bw_exchange *exchange, uint32_t worker_count, bw_epoch epoch)
     exchange->owes = false;
     exchange->peers = calloc(worker_count, sizeof *exchange->peers);
     if (exchange->peers == NULL) return BW_ENOMEM;
-    for (uint32_t i = 0; i < worker_count; i++) exchange->peers[i].announced = epoch;
+    for (uint32_t i = 0; i < worker_count; i++) {
+        exchange->peers[i].announced = exchange->peers[i].heard = epoch;
+        exchange->peers[i].limit = BW_BATCH_ITEMS;
+    }
     bw_status status = bw_frontier_new(worker_count, epoch, &exchange->frontier);
     if (status != BW_OK) free(exchange->peers);
     return status;
@@ -38,15 +46,96 @@ bw_exchange_half(const bw_exchange_host *host, bw_epoch epoch)
     return epoch <= atomic_load_explicit(&host->board->oldest, memory_order_acquire) ? 0 : 1;
 }
 
+bw_shape
+bw_route_shape(bw_route route)
+{
+    switch (route) {
+    case BW_ROUTE_KEY:
+        return BW_SHAPE_KEYED;
+    case BW_ROUTE_PART:
+        return BW_SHAPE_PART;
+    case BW_ROUTE_LOCAL:
+    case BW_ROUTE_DEAL:
+        break;
+    }
+    return BW_SHAPE_PLAIN;
+}
+
+static void
+add(bw_amount *to, bw_amount amount)
+{
+    to->items += amount.items;
+    to->bytes += amount.bytes;
+}
+
+static void
+subtract(bw_amount *from, bw_amount amount)
+{
+    from->items -= amount.items;
+    from->bytes -= amount.bytes;
+}
+
+/// True if a half that holds `used` has room for a batch. One that is larger than the half goes alone.
+static bool
+has_room_for(bw_amount used, bw_amount window, uint64_t items)
+{
+    if (used.items == 0) return true;
+    return used.items + items <= window.items && used.bytes < window.bytes;
+}
+
+static bw_outlet *
+outlet_to(const bw_exchange_host *host, uint32_t worker)
+{
+    return &host->outlets[bw_board_process_of(host->board, worker)];
+}
+
+/// How many items the next batch shall have, if they are as large as the last one's.
+static uint32_t
+limit_of(uint32_t count, uint32_t size)
+{
+    uint64_t limit = size == 0 ? BW_BATCH_ITEMS : (uint64_t)BATCH_BYTES * count / size;
+    return limit > BW_BATCH_ITEMS ? BW_BATCH_ITEMS : limit > 0 ? (uint32_t)limit : 1;
+}
+
+/// To a worker of another process. The batch is gone, whatever comes of it.
+static bw_status
+send_encoded(bw_exchange *exchange, const bw_exchange_host *host, uint32_t worker, uint32_t half,
+             bw_batch *batch)
+{
+    BW_ASSERT(batch->shape == bw_route_shape(exchange->route));
+    const bw_message message = {.kind = BW_MESSAGE_DATA,
+                                .sender = host->worker,
+                                .exchange = exchange->index,
+                                .half = half,
+                                .count = batch->count,
+                                .epoch = batch->epoch,
+                                .shape = batch->shape};
+    uint32_t size = 0;
+    bw_status status =
+        bw_outlet_put_batch(outlet_to(host, worker), worker, &message, batch, host->items, &size);
+    exchange->peers[worker].unacked[half].bytes += size;
+    exchange->peers[worker].limit = limit_of(batch->count, size);
+    bw_batch_clear(batch, host->items);
+    bw_batch_pool_put(host->pool, batch);
+    bw_outlet *outlet = outlet_to(host, worker);
+    if (bw_outlet_is_full(outlet)) bw_outlet_push(outlet);
+    return status;
+}
+
 static bw_status
 send_batch(bw_exchange *exchange, const bw_exchange_host *host, uint32_t worker, uint32_t half)
 {
     bw_peer *peer = &exchange->peers[worker];
-    bw_batch *batch = bw_batch_pool_trim(host->pool, bw_batch_list_take(&peer->pending));
+    bw_batch *batch = bw_batch_list_take(&peer->pending);
+    peer->unacked[half].items += batch->count;
+    if (!bw_board_is_local(host->board, worker)) {
+        return send_encoded(exchange, host, worker, half, batch);
+    }
+    batch = bw_batch_pool_trim(host->pool, batch);
     batch->sender = host->worker;
     batch->exchange = exchange->index;
     batch->half = half;
-    peer->unacked[half] += batch->count;
+    batch->bytes = 0;
     if (worker == host->worker) {
         *host->news = true;
         bw_batch_list_insert(&host->inbox[exchange->step], batch);
@@ -58,7 +147,7 @@ send_batch(bw_exchange *exchange, const bw_exchange_host *host, uint32_t worker,
                           .half = half,
                           .epoch = batch->epoch,
                           .batch = batch};
-    bw_status status = bw_queue_push(&host->board->queues[worker], &message);
+    bw_status status = bw_queue_push(bw_board_queue(host->board, worker), &message);
     if (status != BW_OK) bw_batch_drop(batch, host->items);
     return status;
 }
@@ -69,9 +158,7 @@ flush_peer(bw_exchange *exchange, const bw_exchange_host *host, uint32_t worker)
     bw_peer *peer = &exchange->peers[worker];
     while (peer->pending.first != NULL) {
         uint32_t half = bw_exchange_half(host, peer->pending.first->epoch);
-        uint64_t unacked = peer->unacked[half];
-        // A batch larger than the half goes alone.
-        if (unacked > 0 && unacked + peer->pending.first->count > host->window) return BW_OK;
+        if (!has_room_for(peer->unacked[half], host->window, peer->pending.first->count)) return BW_OK;
         bw_status status = send_batch(exchange, host, worker, half);
         if (status != BW_OK) return status;
     }
@@ -87,6 +174,12 @@ bw_exchange_flush(bw_exchange *exchange, const bw_exchange_host *host)
         if (status != BW_OK) return status;
     }
     return BW_OK;
+}
+
+static bool
+is_full(const bw_peer *peer, const bw_batch *batch)
+{
+    return batch->count >= peer->limit || bw_batch_is_full(batch);
 }
 
 /// The last pending batch of `epoch`, NULL if there is none.
@@ -106,7 +199,7 @@ static bw_batch *
 pending_batch(bw_peer *peer, bw_batch_pool *pool, bw_epoch epoch, bw_shape shape)
 {
     bw_batch *last = last_of_epoch(&peer->pending, epoch);
-    if (last != NULL && last->shape == shape && !bw_batch_is_full(last)) return last;
+    if (last != NULL && last->shape == shape && !is_full(peer, last)) return last;
     bw_batch *batch = bw_batch_pool_get(pool, epoch);
     if (batch == NULL) return NULL;
     batch->shape = shape;
@@ -155,11 +248,21 @@ bw_exchange_put(bw_exchange *exchange, const bw_exchange_host *host, bw_batch *b
     bw_batch_pool_put(host->pool, batch);
     for (uint32_t i = 0; i < host->board->worker_count; i++) {
         bw_batch *first = exchange->peers[i].pending.first;
-        if (first == NULL || !bw_batch_is_full(first)) continue;
+        if (first == NULL || !is_full(&exchange->peers[i], first)) continue;
         bw_status status = flush_peer(exchange, host, i);
         if (status != BW_OK) return status;
     }
     return BW_OK;
+}
+
+/// Tells another worker what is no batch.
+static bw_status
+tell(const bw_exchange_host *host, uint32_t worker, const bw_message *message)
+{
+    if (bw_board_is_local(host->board, worker)) {
+        return bw_queue_push(bw_board_queue(host->board, worker), message);
+    }
+    return bw_message_put(&outlet_to(host, worker)->writer, worker, message);
 }
 
 static bw_status
@@ -169,14 +272,14 @@ send_mark(bw_exchange *exchange, const bw_exchange_host *host, uint32_t worker, 
     exchange->peers[worker].announced = epoch;
     if (worker == host->worker) {
         *host->news = true;
-        return bw_frontier_advance(exchange->frontier, host->worker, epoch);
+        return bw_exchange_hear(exchange, host->worker, epoch);
     }
     bw_message message = {.kind = BW_MESSAGE_MARK,
                           .sender = host->worker,
                           .exchange = exchange->index,
                           .epoch = epoch,
                           .last = last};
-    return bw_queue_push(&host->board->queues[worker], &message);
+    return tell(host, worker, &message);
 }
 
 bw_status
@@ -212,35 +315,51 @@ bw_exchange_has_room(const bw_exchange *exchange, const bw_exchange_host *host, 
     uint32_t half = bw_exchange_half(host, epoch);
     for (uint32_t i = 0; i < host->board->worker_count; i++) {
         const bw_peer *peer = &exchange->peers[i];
-        uint64_t used = peer->unacked[half];
+        bw_amount used = peer->unacked[half];
         for (const bw_batch *batch = peer->pending.first; batch != NULL; batch = batch->next) {
-            if (bw_exchange_half(host, batch->epoch) == half) used += batch->count;
+            if (bw_exchange_half(host, batch->epoch) == half) used.items += batch->count;
         }
-        if (used >= host->window) return false;
+        if (used.items >= host->window.items || used.bytes >= host->window.bytes) return false;
     }
     return true;
 }
 
 void
-bw_exchange_owe(bw_exchange *exchange, uint32_t sender, uint32_t half, uint64_t count)
+bw_exchange_owe(bw_exchange *exchange, uint32_t sender, uint32_t half, bw_amount amount)
 {
-    exchange->peers[sender].owed[half] += count;
+    add(&exchange->peers[sender].owed[half], amount);
     exchange->owes = true;
+}
+
+/// True if the sender has room enough for any batch without what is owed: then it is paid with more, as it costs a turn
+/// of two I/O threads.
+static bool
+can_wait(bw_amount owed, bw_amount window)
+{
+    return window.items >= 8u * BW_BATCH_ITEMS && owed.items < window.items / 8 &&
+           owed.bytes < window.bytes / 8;
 }
 
 static bw_status
 pay_half(bw_exchange *exchange, const bw_exchange_host *host, uint32_t worker, uint32_t half)
 {
-    uint64_t count = exchange->peers[worker].owed[half];
-    if (count == 0) return BW_OK;
-    exchange->peers[worker].owed[half] = 0;
-    if (worker == host->worker) return bw_exchange_credit(exchange, worker, half, count);
+    bw_peer *peer = &exchange->peers[worker];
+    bw_amount owed = peer->owed[half];
+    if (owed.items == 0) return BW_OK;
+    if (can_wait(owed, host->window)) {
+        exchange->owes = true;
+        return BW_OK;
+    }
+    peer->owed[half] = (bw_amount){0};
+    if (!bw_board_is_local(host->board, worker)) subtract(&peer->held[half], owed);
+    if (worker == host->worker) return bw_exchange_credit(exchange, worker, half, owed);
     bw_message message = {.kind = BW_MESSAGE_CREDIT,
                           .sender = host->worker,
                           .exchange = exchange->index,
                           .half = half,
-                          .count = count};
-    return bw_queue_push(&host->board->queues[worker], &message);
+                          .count = owed.items,
+                          .bytes = owed.bytes};
+    return tell(host, worker, &message);
 }
 
 bw_status
@@ -258,9 +377,40 @@ bw_exchange_pay(bw_exchange *exchange, const bw_exchange_host *host)
 }
 
 bw_status
-bw_exchange_credit(bw_exchange *exchange, uint32_t peer, uint32_t half, uint64_t count)
+bw_exchange_admit(bw_exchange *exchange, const bw_exchange_host *host, const bw_message *message,
+                  const char **what)
 {
-    if (half > 1 || count > exchange->peers[peer].unacked[half]) return BW_ECORRUPT;
-    exchange->peers[peer].unacked[half] -= count;
+    bw_peer *peer = &exchange->peers[message->sender];
+    bw_amount *held = &peer->held[message->half];
+    *what = NULL;
+    if (!exchange->crosses) {
+        *what = "sent items that should have stayed where they were";
+    } else if (message->shape != bw_route_shape(exchange->route)) {
+        *what = "sent items of a shape that the step does not take";
+    } else if (message->epoch < peer->heard) {
+        *what = "sent items of an epoch that it had left";
+    } else if (!has_room_for(*held, host->window, message->count)) {
+        *what = "sent more than its window allows";
+    }
+    if (*what != NULL) return BW_ECORRUPT;
+    add(held, (bw_amount){.items = message->count, .bytes = message->encoded->size});
+    return BW_OK;
+}
+
+bw_status
+bw_exchange_hear(bw_exchange *exchange, uint32_t peer, bw_epoch epoch)
+{
+    bw_status status = bw_frontier_advance(exchange->frontier, peer, epoch);
+    if (status == BW_OK) exchange->peers[peer].heard = epoch;
+    return status;
+}
+
+bw_status
+bw_exchange_credit(bw_exchange *exchange, uint32_t peer, uint32_t half, bw_amount amount)
+{
+    if (half > 1) return BW_ECORRUPT;
+    bw_amount *unacked = &exchange->peers[peer].unacked[half];
+    if (amount.items > unacked->items || amount.bytes > unacked->bytes) return BW_ECORRUPT;
+    subtract(unacked, amount);
     return BW_OK;
 }

@@ -5,6 +5,9 @@
 // in two halves: half 0 serves the oldest epoch that is open anywhere, half 1 all later ones. Items sent
 // use up room; it comes back, to the half it was taken from, when they were processed. What finds no
 // room waits in `pending`. Marks need no room, but never overtake pending items of their epoch.
+//
+// Between processes the window has a bound in bytes too: a batch goes if the half is empty, or if it has room for
+// its items and holds fewer bytes than that. The receiver holds its peers to it.
 #ifndef BW_WORKER_EXCHANGE_H
 #define BW_WORKER_EXCHANGE_H
 
@@ -16,13 +19,23 @@
 #include "graph/graph.h"
 #include "progress/frontier.h"
 #include "worker/board.h"
+#include "worker/outlet.h"
+
+/// What takes room in a window.
+typedef struct bw_amount {
+    uint64_t items;
+    uint64_t bytes;  // 0 within a process
+} bw_amount;
 
 /// What one worker knows of another at the far end of an exchange.
 typedef struct bw_peer {
     bw_batch_list pending;  // waiting for room, older epochs first
-    uint64_t unacked[2];    // items sent and not yet processed, by half
-    uint64_t owed[2];       // items of the peer's processed here, whose room was not yet given back
+    uint32_t limit;         // items of one of these: of one elsewhere, as many as have some BATCH_BYTES
+    bw_amount unacked[2];   // sent and not yet processed, by half
+    bw_amount owed[2];      // of the peer's, processed here, whose room was not yet given back
     bw_epoch announced;     // the last mark sent to it
+    bw_epoch heard;         // the last mark that came from it
+    bw_amount held[2];      // of one elsewhere: what came and was not yet paid for, by half
 } bw_peer;
 
 typedef struct bw_exchange {
@@ -43,9 +56,10 @@ typedef struct bw_exchange_host {
     bw_batch_pool *pool;
     const bw_item_ops *items;
     uint32_t worker;       // this one
-    uint64_t window;       // items in each half
+    bw_amount window;      // in each half
     bw_batch_list *inbox;  // by step: where batches to this very worker go
     bool *news;            // becomes true when a batch or a mark came to this very worker
+    bw_outlet *outlets;    // by process: for workers elsewhere. NULL without other processes
 } bw_exchange_host;
 
 /// Which half of the windows serves items of `epoch` now.
@@ -54,12 +68,16 @@ uint32_t bw_exchange_half(const bw_exchange_host *host, bw_epoch epoch);
 BW_NODISCARD bw_status bw_exchange_init(bw_exchange *exchange, uint32_t worker_count, bw_epoch epoch);
 void bw_exchange_fini(bw_exchange *exchange, const bw_item_ops *items);
 
+/// The shape in which batches go over a route.
+bw_shape bw_route_shape(bw_route route);
+
 /// Takes over a batch whose keys[] and hashes[] are set as the route needs it, and splits it by
-/// destination. What is full leaves if there is room. On failure the batch is gone all the same.
+/// destination. What is full leaves if there is room; for another process it is encoded then, by
+/// bw_item_ops.encode. On failure the batch is gone all the same.
 BW_NODISCARD bw_status bw_exchange_put(bw_exchange *exchange, const bw_exchange_host *host,
                                        bw_batch *batch);
 
-/// Sends all that there is room for.
+/// Sends all that there is room for; see above.
 BW_NODISCARD bw_status bw_exchange_flush(bw_exchange *exchange, const bw_exchange_host *host);
 
 /// Tells every peer that from here nothing older than `frontier` will come (`last`: the sender's last
@@ -73,14 +91,22 @@ bool bw_exchange_is_done(const bw_exchange *exchange, uint32_t worker_count);
 /// True if items of `epoch` may be made for it: each peer has room for more in that epoch's half.
 bool bw_exchange_has_room(const bw_exchange *exchange, const bw_exchange_host *host, bw_epoch epoch);
 
-/// Notes that `count` items of a batch that came over this exchange were processed.
-void bw_exchange_owe(bw_exchange *exchange, uint32_t sender, uint32_t half, uint64_t count);
+/// Notes that a batch of this amount that came over this exchange was processed.
+void bw_exchange_owe(bw_exchange *exchange, uint32_t sender, uint32_t half, bw_amount amount);
 
-/// Gives all the room back that is owed.
+/// Gives the room back that is owed, unless it is so small a part of the window that nobody waits for it.
 BW_NODISCARD bw_status bw_exchange_pay(bw_exchange *exchange, const bw_exchange_host *host);
+
+/// A batch came over this exchange from a worker elsewhere. BW_ECORRUPT, with nothing changed: `*what` says
+/// what its sender did that nobody may.
+BW_NODISCARD bw_status bw_exchange_admit(bw_exchange *exchange, const bw_exchange_host *host,
+                                         const bw_message *message, const char **what);
+
+/// A mark came from a peer. BW_ECORRUPT: it went back in time.
+BW_NODISCARD bw_status bw_exchange_hear(bw_exchange *exchange, uint32_t peer, bw_epoch epoch);
 
 /// A peer gave room back. BW_ECORRUPT: more than it was sent.
 BW_NODISCARD bw_status bw_exchange_credit(bw_exchange *exchange, uint32_t peer, uint32_t half,
-                                          uint64_t count);
+                                          bw_amount amount);
 
 #endif

@@ -1,6 +1,7 @@
 #include "worker/exchange.h"
 
 #include "base/hash.h"
+#include "net/frame.h"
 #include "testing/check.h"
 
 enum { WORKERS = 3, WINDOW = 10 };
@@ -31,7 +32,7 @@ set_up(fixture *fixture, bw_route route)
 {
     memset(fixture, 0, sizeof *fixture);
     released = 0;
-    CHECK_EQ(bw_board_init(&fixture->board, WORKERS, 1, 0, NULL), BW_OK);
+    CHECK_EQ(bw_board_init(&fixture->board, bw_layout_alone(WORKERS), 1, 0, NULL), BW_OK);
     bw_batch_pool_init(&fixture->pool);
     CHECK_EQ(bw_exchange_init(&fixture->exchange, WORKERS, 0), BW_OK);
     fixture->exchange.route = route;
@@ -39,7 +40,7 @@ set_up(fixture *fixture, bw_route route)
                                        .pool = &fixture->pool,
                                        .items = &ITEMS,
                                        .worker = 0,
-                                       .window = WINDOW,
+                                       .window = {.items = WINDOW, .bytes = UINT64_MAX},
                                        .inbox = &fixture->inbox,
                                        .news = &fixture->news};
 }
@@ -137,11 +138,11 @@ items_beyond_the_window_wait_until_room_comes_back(void)
     flush(&fixture);
     CHECK_TEXT(take(&fixture, 1), "d0x6 ");  // 5 more would be 11
     CHECK(!has_room(&fixture, 0));           // but they count
-    CHECK_EQ(bw_exchange_credit(&fixture.exchange, 1, 0, 1), BW_OK);
+    CHECK_EQ(bw_exchange_credit(&fixture.exchange, 1, 0, (bw_amount){.items = 1}), BW_OK);
     flush(&fixture);
     CHECK_TEXT(take(&fixture, 1), "d0x5 ");
     CHECK(!has_room(&fixture, 0));
-    CHECK_EQ(bw_exchange_credit(&fixture.exchange, 1, 0, 10), BW_OK);
+    CHECK_EQ(bw_exchange_credit(&fixture.exchange, 1, 0, (bw_amount){.items = 10}), BW_OK);
     CHECK(has_room(&fixture, 0));
     tear_down(&fixture);
 }
@@ -187,7 +188,7 @@ half_follows_the_oldest_epoch_and_room_returns_to_where_it_was_taken(void)
     flush(&fixture);
     CHECK_TEXT(take(&fixture, 1), "d1x10 d1x10 ");
     CHECK(!has_room(&fixture, 1) && !has_room(&fixture, 2));
-    CHECK_EQ(bw_exchange_credit(&fixture.exchange, 1, 1, WINDOW), BW_OK);
+    CHECK_EQ(bw_exchange_credit(&fixture.exchange, 1, 1, (bw_amount){.items = WINDOW}), BW_OK);
     CHECK(!has_room(&fixture, 1) && has_room(&fixture, 2));
     tear_down(&fixture);
 }
@@ -203,7 +204,7 @@ batch_larger_than_the_half_goes_alone(void)
     put(&fixture, 1, 0, 1);
     flush(&fixture);
     CHECK_TEXT(take(&fixture, 1), "");
-    CHECK_EQ(bw_exchange_credit(&fixture.exchange, 1, 0, 25), BW_OK);
+    CHECK_EQ(bw_exchange_credit(&fixture.exchange, 1, 0, (bw_amount){.items = 25}), BW_OK);
     flush(&fixture);
     CHECK_TEXT(take(&fixture, 1), "d0x1 ");
     tear_down(&fixture);
@@ -214,14 +215,14 @@ window_of_one_sends_one_by_one(void)
 {
     fixture fixture;
     set_up(&fixture, BW_ROUTE_PART);
-    fixture.host.window = 1;
+    fixture.host.window.items = 1;
     put(&fixture, 1, 0, 1);
     flush(&fixture);
     put(&fixture, 1, 0, 1);
     flush(&fixture);
     CHECK_TEXT(take(&fixture, 1), "d0x1 ");
     CHECK(!has_room(&fixture, 0) && has_room(&fixture, 1));
-    CHECK_EQ(bw_exchange_credit(&fixture.exchange, 1, 0, 1), BW_OK);
+    CHECK_EQ(bw_exchange_credit(&fixture.exchange, 1, 0, (bw_amount){.items = 1}), BW_OK);
     flush(&fixture);
     CHECK_TEXT(take(&fixture, 1), "d0x1 ");
     tear_down(&fixture);
@@ -234,10 +235,10 @@ room_that_was_never_taken_is_refused(void)
     set_up(&fixture, BW_ROUTE_PART);
     put(&fixture, 1, 0, 2);
     flush(&fixture);
-    CHECK_EQ(bw_exchange_credit(&fixture.exchange, 1, 0, 3), BW_ECORRUPT);
-    CHECK_EQ(bw_exchange_credit(&fixture.exchange, 1, 1, 1), BW_ECORRUPT);
-    CHECK_EQ(bw_exchange_credit(&fixture.exchange, 1, 2, 1), BW_ECORRUPT);
-    CHECK_EQ(bw_exchange_credit(&fixture.exchange, 1, 0, 2), BW_OK);
+    CHECK_EQ(bw_exchange_credit(&fixture.exchange, 1, 0, (bw_amount){.items = 3}), BW_ECORRUPT);
+    CHECK_EQ(bw_exchange_credit(&fixture.exchange, 1, 1, (bw_amount){.items = 1}), BW_ECORRUPT);
+    CHECK_EQ(bw_exchange_credit(&fixture.exchange, 1, 2, (bw_amount){.items = 1}), BW_ECORRUPT);
+    CHECK_EQ(bw_exchange_credit(&fixture.exchange, 1, 0, (bw_amount){.items = 2}), BW_OK);
     tear_down(&fixture);
 }
 
@@ -246,9 +247,9 @@ processed_items_are_paid_for_once_by_half(void)
 {
     fixture fixture;
     set_up(&fixture, BW_ROUTE_PART);
-    bw_exchange_owe(&fixture.exchange, 2, 0, 3);
-    bw_exchange_owe(&fixture.exchange, 2, 1, 1);
-    bw_exchange_owe(&fixture.exchange, 2, 0, 4);
+    bw_exchange_owe(&fixture.exchange, 2, 0, (bw_amount){.items = 3});
+    bw_exchange_owe(&fixture.exchange, 2, 1, (bw_amount){.items = 1});
+    bw_exchange_owe(&fixture.exchange, 2, 0, (bw_amount){.items = 4});
     CHECK_EQ(bw_exchange_pay(&fixture.exchange, &fixture.host), BW_OK);
     CHECK_EQ(bw_exchange_pay(&fixture.exchange, &fixture.host), BW_OK);
     CHECK_TEXT(take(&fixture, 2), "c0x7 c1x1 ");
@@ -264,7 +265,7 @@ worker_is_its_own_peer_like_any_other(void)
     flush(&fixture);
     CHECK(fixture.news && fixture.inbox.first->count == WINDOW);
     CHECK(!has_room(&fixture, 0));
-    bw_exchange_owe(&fixture.exchange, 0, fixture.inbox.first->half, WINDOW);
+    bw_exchange_owe(&fixture.exchange, 0, fixture.inbox.first->half, (bw_amount){.items = WINDOW});
     CHECK_EQ(bw_exchange_pay(&fixture.exchange, &fixture.host), BW_OK);
     CHECK(has_room(&fixture, 0));
     tear_down(&fixture);
@@ -314,7 +315,7 @@ marks_never_overtake_pending_items(void)
     CHECK_EQ(bw_exchange_announce(&fixture.exchange, &fixture.host, BW_EPOCH_NONE, 4), BW_OK);
     CHECK_TEXT(take(&fixture, 1), "");
     CHECK(!bw_exchange_is_done(&fixture.exchange, WORKERS));
-    CHECK_EQ(bw_exchange_credit(&fixture.exchange, 1, 1, WINDOW), BW_OK);
+    CHECK_EQ(bw_exchange_credit(&fixture.exchange, 1, 1, (bw_amount){.items = WINDOW}), BW_OK);
     flush(&fixture);
     CHECK_EQ(bw_exchange_announce(&fixture.exchange, &fixture.host, BW_EPOCH_NONE, 4), BW_OK);
     CHECK_TEXT(take(&fixture, 1), "d2x1 end4 ");
@@ -400,6 +401,80 @@ what_waits_is_released_with_the_exchange(void)
     CHECK_EQ(released, 2 + 3 + WINDOW + 4);
 }
 
+static void
+small_part_of_a_large_window_is_paid_with_more(void)
+{
+    fixture fixture;
+    set_up(&fixture, BW_ROUTE_PART);
+    fixture.host.window.items = 8 * BW_BATCH_ITEMS;
+    bw_exchange_owe(&fixture.exchange, 1, 0, (bw_amount){.items = BW_BATCH_ITEMS - 1});
+    bw_exchange_owe(&fixture.exchange, 2, 0, (bw_amount){.items = BW_BATCH_ITEMS});
+    CHECK_EQ(bw_exchange_pay(&fixture.exchange, &fixture.host), BW_OK);
+    CHECK_TEXT(take(&fixture, 1), "");
+    CHECK_TEXT(take(&fixture, 2), "c0x1024 ");
+    bw_exchange_owe(&fixture.exchange, 1, 0, (bw_amount){.items = 1});
+    CHECK_EQ(bw_exchange_pay(&fixture.exchange, &fixture.host), BW_OK);
+    CHECK_TEXT(take(&fixture, 1), "c0x1024 ");
+    fixture.host.window.bytes = 8000;
+    bw_exchange_owe(&fixture.exchange, 1, 0, (bw_amount){.items = 1, .bytes = 1000});
+    CHECK_EQ(bw_exchange_pay(&fixture.exchange, &fixture.host), BW_OK);
+    CHECK_TEXT(take(&fixture, 1), "c0x1 ");
+    tear_down(&fixture);
+}
+
+static bw_status
+encode_large(void *self, const bw_batch *batch, bw_writer *writer)
+{
+    static const uint8_t BYTES[1000] = {0};
+    (void)self;
+    for (uint32_t i = 0; i < batch->count; i++)
+        CHECK_EQ(bw_writer_put(writer, BYTES, sizeof BYTES), BW_OK);
+    return BW_OK;
+}
+
+/// Empties an outbox whose records begin with a batch each. Returns how many batches were in it.
+static uint32_t
+count_batches(bw_outbox *outbox)
+{
+    uint32_t count = 0;
+    for (bw_block *block; (block = bw_outbox_take(outbox, 1)) != NULL; bw_block_free(block)) {
+        const uint8_t *at = block->bytes;
+        bw_frame frame;
+        while (bw_frame_next(&at, block->bytes + block->size, &frame) == BW_OK) {
+            count += frame.kind == BW_FRAME_DATA;
+        }
+    }
+    return count;
+}
+
+static void
+large_items_leave_in_batches_of_a_block(void)
+{
+    static const bw_item_ops LARGE = {.release = count_released, .encode = encode_large};
+    enum { COUNT = 600, PER_BATCH = 60 };
+    fixture fixture;
+    set_up(&fixture, BW_ROUTE_PART);
+    bw_outbox outbox;
+    CHECK_EQ(bw_outbox_init(&outbox, NULL, NULL), BW_OK);
+    bw_outlet outlets[WORKERS] = {0};  // of a process for each
+    for (int i = 1; i < WORKERS; i++) bw_outlet_init(&outlets[i], &outbox);
+    fixture.board.layout = (bw_layout){.process_count = WORKERS, .local_count = 1};
+    fixture.host.outlets = outlets;
+    fixture.host.items = &LARGE;
+    fixture.host.window.items = 4 * COUNT;
+    put(&fixture, 1, 0, COUNT);  // how large they are, the first batch tells
+    flush(&fixture);
+    bw_outlet_push(&outlets[1]);
+    CHECK_EQ(count_batches(&outbox), 1);
+    put(&fixture, 1, 0, COUNT);
+    CHECK(count_batches(&outbox) >= COUNT / PER_BATCH - 1);  // without a push from outside
+    bw_outlet_push(&outlets[1]);
+    CHECK(count_batches(&outbox) <= 3);
+    fixture.board.layout = bw_layout_alone(WORKERS);
+    bw_outbox_fini(&outbox);
+    tear_down(&fixture);
+}
+
 TEST_MAIN(TEST(items_beyond_the_window_wait_until_room_comes_back),
           TEST(one_full_peer_is_enough_to_have_no_room),
           TEST(later_epochs_do_not_take_the_room_of_the_oldest),
@@ -411,4 +486,5 @@ TEST_MAIN(TEST(items_beyond_the_window_wait_until_room_comes_back),
           TEST(mark_is_announced_once_and_reaches_the_worker_itself),
           TEST(dealing_gives_one_to_each_in_turn_worker_1_first),
           TEST(keys_go_to_their_owners_with_key_hash_and_value),
-          TEST(what_waits_is_released_with_the_exchange))
+          TEST(what_waits_is_released_with_the_exchange), TEST(large_items_leave_in_batches_of_a_block),
+          TEST(small_part_of_a_large_window_is_paid_with_more))

@@ -3,7 +3,7 @@
 //     start.c       makes the nodes and exchanges, opens and builds the steps
 //     activation.c  runs batches and closes epochs, step by step
 //     sources.c     polls, snapshots, moves to the next epoch
-//     news.c        tells others: items, marks, room, epochs closed
+//     news.c        tells others: items, marks, room, epochs begun and closed
 //     worker.c      takes their messages; rounds and turns
 #ifndef BW_WORKER_NODE_H
 #define BW_WORKER_NODE_H
@@ -17,8 +17,10 @@
 #include "channel/batch.h"
 #include "channel/queue.h"
 #include "graph/graph.h"
+#include "net/message.h"
 #include "worker/board.h"
 #include "worker/exchange.h"
+#include "worker/outlet.h"
 #include "worker/worker.h"
 
 typedef enum bw_worker_state {
@@ -76,6 +78,8 @@ struct bw_worker {
     bw_exchange_host host;
     bw_batch_pool pool;
     bw_message_array mail;
+    bw_outlet *outlets;  // by process; that of this one is not used. NULL without other processes
+    uint32_t outlet_count;
 
     bw_epoch epoch;  // in which its sources emit
     uint64_t epoch_start_ns;
@@ -112,6 +116,18 @@ bw_worker_is_stopped(const bw_worker *worker)
     return atomic_load_explicit(&worker->board->stopped, memory_order_relaxed);
 }
 
+// How many epochs a worker may be in before the oldest that is open anywhere has closed. Marks need no room: without
+// this bound, a worker that closes slowly, or is reached slowly, would be sent them without end.
+#define BW_EPOCHS_AHEAD 1000
+
+/// True if no source may begin an epoch by itself now.
+static inline bool
+bw_worker_is_ahead(const bw_worker *worker)
+{
+    bw_epoch oldest = atomic_load_explicit(&worker->board->oldest, memory_order_relaxed);
+    return worker->epoch > oldest && worker->epoch - oldest >= BW_EPOCHS_AHEAD;
+}
+
 static inline uint64_t
 bw_worker_read_clock(bw_worker *worker)
 {
@@ -143,8 +159,21 @@ void bw_worker_move_sources(bw_worker *worker);
 /// Sends what there is room for, then how far we are, then the room that others get back.
 BW_NODISCARD bw_status bw_worker_send(bw_worker *worker);
 
-/// Shows on the board before which epoch all steps of this worker have closed.
-void bw_worker_publish(bw_worker *worker);
+/// Shows everybody before which epoch all steps of this worker have closed.
+BW_NODISCARD bw_status bw_worker_publish(bw_worker *worker);
+
+/// Tells other processes, as the board tells those of this one: the partitions that it lists for a step, that it has
+/// listed (built) all, that it has begun an epoch.
+BW_NODISCARD bw_status bw_worker_tell_parts(bw_worker *worker, uint32_t step, const bw_names *names);
+BW_NODISCARD bw_status bw_worker_tell_ready(bw_worker *worker, bw_ready what);
+BW_NODISCARD bw_status bw_worker_tell_begun(bw_worker *worker, bw_epoch epoch);
+
+/// Lets go to other processes what was written for them: before this thread waits, and after each round. Not
+/// later, though larger pieces would cost less: the next round may call code that takes its time.
+void bw_worker_push(bw_worker *worker);
+
+/// Notes that items for the step behind an exchange could not be sent.
+BW_NODISCARD bw_status bw_worker_fail_sending(bw_worker *worker, uint32_t step, bw_status status);
 
 /// Lets nothing wait here while this thread sleeps or is in code that may block.
 BW_NODISCARD bw_status bw_worker_flush_all(bw_worker *worker);

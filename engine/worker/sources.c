@@ -153,8 +153,8 @@ next_epoch(bw_worker *worker)
     bw_epoch begun = atomic_load(&worker->board->begun);
     worker->epoch = begun > worker->epoch ? begun : worker->epoch + 1;
     worker->epoch_start_ns = worker->now_ns;
-    bw_board_begin(worker->board, worker->epoch);
-    return BW_OK;
+    if (!bw_board_begin(worker->board, worker->epoch)) return BW_OK;
+    return bw_worker_tell_begun(worker, worker->epoch);
 }
 
 static bool
@@ -172,8 +172,10 @@ bw_worker_run_sources(bw_worker *worker)
     if (!has_live_source(worker)) return BW_OK;
     uint64_t interval_ns = worker->execution->epoch_interval_ns;
     bool follow = atomic_load(&worker->board->begun) > worker->epoch;
-    bool over = worker->now_ns - worker->epoch_start_ns > interval_ns;
+    bool ahead = bw_worker_is_ahead(worker) && !follow;
+    bool over = worker->now_ns - worker->epoch_start_ns > interval_ns && !ahead;
     bool polled = false;
+    if (ahead && interval_ns == 0) return BW_OK;  // each poll is an epoch
     bw_status status = poll_sources(worker, interval_ns == 0 || over || follow, &polled);
     if (status != BW_OK) return status;
     if (bw_worker_is_stopped(worker) || !has_live_source(worker)) return BW_OK;

@@ -119,21 +119,48 @@ init_plan(bw_worker *worker)
     return BW_OK;
 }
 
+static bw_amount
+window_of(const bw_execution *execution)
+{
+    uint64_t bytes = execution->window_bytes;
+    return (bw_amount){.items = execution->window_items, .bytes = bytes > 0 ? bytes : BW_WINDOW_BYTES};
+}
+
+/// What is written for each other process.
+static bw_status
+init_outlets(bw_worker *worker)
+{
+    const bw_board *board = worker->board;
+    BW_ASSERT(board->layout.process_count == 1 || board->outboxes != NULL);
+    if (board->outboxes == NULL) return BW_OK;
+    worker->outlets = calloc(board->layout.process_count, sizeof *worker->outlets);
+    if (worker->outlets == NULL) return BW_ENOMEM;
+    worker->outlet_count = board->layout.process_count;
+    for (uint32_t i = 0; i < worker->outlet_count; i++) {
+        bw_outlet_init(&worker->outlets[i], board->outboxes[i]);
+        worker->outlets[i].writer.pool = &worker->board->blocks;
+    }
+    return BW_OK;
+}
+
 bw_status
 bw_worker_new(const bw_execution *execution, bw_board *board, uint32_t index, bw_worker **out)
 {
     *out = NULL;
-    BW_ASSERT(execution->window_items > 0 && index < board->worker_count);
+    BW_ASSERT(execution->window_items > 0 && bw_board_is_local(board, index));
     bw_worker *worker = calloc(1, sizeof *worker);
     if (worker == NULL) return BW_ENOMEM;
     worker->execution = execution;
     worker->board = board;
-    worker->place = (bw_place){.worker_index = index, .worker_count = board->worker_count};
+    worker->place = (bw_place){.worker_index = index,
+                               .worker_count = board->worker_count,
+                               .local_index = index - board->first_worker};
     worker->epoch = worker->published = execution->resume_epoch;
     worker->poll_limit = 1;
     atomic_init(&worker->busy_step, UINT32_MAX);
     bw_batch_pool_init(&worker->pool);
     bw_status status = init_plan(worker);
+    if (status == BW_OK) status = init_outlets(worker);
     if (status != BW_OK) {
         bw_worker_free(worker);
         return status;
@@ -142,9 +169,10 @@ bw_worker_new(const bw_execution *execution, bw_board *board, uint32_t index, bw
                                       .pool = &worker->pool,
                                       .items = &execution->items,
                                       .worker = index,
-                                      .window = execution->window_items,
+                                      .window = window_of(execution),
                                       .inbox = worker->inbox,
-                                      .news = &worker->busy};
+                                      .news = &worker->busy,
+                                      .outlets = worker->outlets};
     *out = worker;
     return BW_OK;
 }
@@ -176,15 +204,14 @@ bw_worker_free(bw_worker *worker)
     for (uint32_t i = 0; worker->inbox != NULL && i < step_count; i++) {
         bw_batch_list_drop(&worker->inbox[i], items);
     }
-    for (size_t i = 0; i < worker->mail.count; i++) {
-        // Left over where dispatching failed half-way.
-        bw_batch *batch = worker->mail.messages[i].batch;
-        if (batch != NULL) bw_batch_drop(batch, items);
-    }
+    // Left over where dispatching failed half-way.
+    for (size_t i = 0; i < worker->mail.count; i++) bw_message_drop(&worker->mail.messages[i], items);
     for (uint32_t i = 0; i < worker->exchange_count; i++) {
         bw_exchange_fini(&worker->exchanges[i], items);
     }
     for (uint32_t i = 0; worker->nodes != NULL && i < step_count; i++) free_node(&worker->nodes[i]);
+    for (uint32_t i = 0; i < worker->outlet_count; i++) bw_outlet_fini(&worker->outlets[i]);
+    free(worker->outlets);
     free(worker->exchanges);
     free(worker->nodes);
     free(worker->inbox);
@@ -210,9 +237,11 @@ open_node(bw_worker *worker, uint32_t index)
     }
     if (status == BW_OK && node->step->has_parts) {
         status = bw_board_list(worker->board, index, &names);
+        if (status == BW_OK) status = bw_worker_tell_parts(worker, index, &names);
     }
     bw_names_fini(&names);
-    return status == BW_OK ? BW_OK : bw_worker_fail(worker, node, status);
+    if (status == BW_OK || worker->failure.status != BW_OK) return status;
+    return bw_worker_fail(worker, node, status);
 }
 
 static bw_status
@@ -223,7 +252,7 @@ open_all(bw_worker *worker)
         if (status != BW_OK) return status;
     }
     bw_board_count_listed(worker->board);
-    return BW_OK;
+    return bw_worker_tell_ready(worker, BW_READY_LISTED);
 }
 
 static bw_status
@@ -286,7 +315,7 @@ build_all(bw_worker *worker)
     }
     find_reach(worker);
     bw_board_count_built(worker->board);
-    return BW_OK;
+    return bw_worker_tell_ready(worker, BW_READY_BUILT);
 }
 
 bw_status

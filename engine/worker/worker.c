@@ -5,15 +5,45 @@
 
 // ---- messages
 
+/// The process of a message's sender did what it may not.
+static bw_status
+blame(bw_worker *worker, const bw_message *message, const char *what)
+{
+    bw_worker_fail(worker, NULL, BW_ECORRUPT);
+    bw_error_set(&worker->failure.error, "process %u breaks the protocol: its worker %u %s",
+                 (unsigned)bw_board_process_of(worker->board, message->sender),
+                 (unsigned)message->sender, what);
+    return BW_ECORRUPT;
+}
+
+/// Takes a batch from another process, to be decoded when its turn comes.
+static bw_status
+take_encoded(bw_worker *worker, bw_exchange *exchange, bw_message *message)
+{
+    const char *what;
+    bw_status status = bw_exchange_admit(exchange, &worker->host, message, &what);
+    if (status != BW_OK) return blame(worker, message, what);
+    bw_batch *batch =
+        bw_batch_new_encoded(message->epoch, message->shape, (uint32_t)message->count, message->encoded);
+    if (batch == NULL) return BW_ENOMEM;
+    message->encoded = NULL;
+    batch->sender = message->sender;
+    batch->exchange = message->exchange;
+    batch->half = message->half;
+    bw_batch_list_insert(&worker->inbox[exchange->step], batch);
+    return BW_OK;
+}
+
 static bw_status
 dispatch(bw_worker *worker, bw_message *message)
 {
     if (message->exchange >= worker->exchange_count || message->sender >= worker->place.worker_count) {
-        return BW_ECORRUPT;
+        return blame(worker, message, "named a stream that is not there");
     }
     bw_exchange *exchange = &worker->exchanges[message->exchange];
     switch (message->kind) {
     case BW_MESSAGE_DATA:
+        if (message->encoded != NULL) return take_encoded(worker, exchange, message);
         bw_batch_list_insert(&worker->inbox[exchange->step], message->batch);
         message->batch = NULL;
         return BW_OK;
@@ -22,10 +52,14 @@ dispatch(bw_worker *worker, bw_message *message)
         if (message->epoch == BW_EPOCH_NONE && message->last > node->last) {
             node->last = message->last;
         }
-        return bw_frontier_advance(exchange->frontier, message->sender, message->epoch);
+        if (bw_exchange_hear(exchange, message->sender, message->epoch) == BW_OK) return BW_OK;
+        return blame(worker, message, "went back to an epoch that it had left");
     }
-    case BW_MESSAGE_CREDIT:
-        return bw_exchange_credit(exchange, message->sender, message->half, message->count);
+    case BW_MESSAGE_CREDIT: {
+        const bw_amount amount = {.items = message->count, .bytes = message->bytes};
+        if (bw_exchange_credit(exchange, message->sender, message->half, amount) == BW_OK) return BW_OK;
+        return blame(worker, message, "gave more room back than was taken");
+    }
     }
     return BW_ECORRUPT;
 }
@@ -33,11 +67,11 @@ dispatch(bw_worker *worker, bw_message *message)
 static bw_status
 take_mail(bw_worker *worker)
 {
-    if (bw_queue_is_empty(&worker->board->queues[worker->place.worker_index])) return BW_OK;
-    bw_queue_take(&worker->board->queues[worker->place.worker_index], &worker->mail);
+    if (bw_queue_is_empty(bw_board_queue(worker->board, worker->place.worker_index))) return BW_OK;
+    bw_queue_take(bw_board_queue(worker->board, worker->place.worker_index), &worker->mail);
     for (size_t i = 0; i < worker->mail.count; i++) {
         bw_status status = dispatch(worker, &worker->mail.messages[i]);
-        if (status != BW_OK) return bw_worker_fail(worker, NULL, status);
+        if (status != BW_OK) return status;
     }
     worker->busy = worker->busy || worker->mail.count > 0;
     worker->mail.count = 0;
@@ -61,22 +95,23 @@ is_done(const bw_worker *worker)
 static uint64_t
 next_deadline(const bw_worker *worker)
 {
-    uint64_t deadline_ns = BW_TIME_NEVER;
-    bool live = false;
+    uint64_t deadline_ns = BW_TIME_NEVER, interval_ns = worker->execution->epoch_interval_ns;
+    bool live = false, ahead = bw_worker_is_ahead(worker);
     for (uint32_t i = 0; i < worker->execution->graph->count; i++) {
         const bw_node *node = &worker->nodes[i];
         for (size_t k = 0; node->live_count > 0 && k < node->part_count; k++) {
             const bw_part *part = &node->parts[k];
             if (part->ended) continue;
             live = true;
-            // One that is due waits for room, which comes by message, or became so in this round.
+            // One that is due waits for room, which comes by message, or for an epoch to close, or it became
+            // so in this round.
             bool due = part->awake_ns <= worker->now_ns;
             if (due && !bw_worker_has_room(worker, node, worker->epoch)) continue;
+            if (due && interval_ns == 0 && ahead) continue;
             if (part->awake_ns < deadline_ns) deadline_ns = part->awake_ns;
         }
     }
-    uint64_t interval_ns = worker->execution->epoch_interval_ns;
-    if (live && interval_ns > 0) {
+    if (live && interval_ns > 0 && !ahead) {
         // Strictly later than the interval: the epoch is over when more than that has passed.
         uint64_t over_ns = bw_time_after(bw_time_after(worker->epoch_start_ns, interval_ns), 1);
         if (over_ns < deadline_ns) deadline_ns = over_ns;
@@ -95,7 +130,8 @@ run_round(bw_worker *worker)
     bw_worker_move_sources(worker);
     status = bw_worker_run_steps(worker, 0, true);
     if (status == BW_OK) status = bw_worker_send(worker);
-    if (status == BW_OK) bw_worker_publish(worker);
+    if (status == BW_OK) status = bw_worker_publish(worker);
+    bw_worker_push(worker);
     bw_worker_enter(worker, NULL);
     return status;
 }
@@ -148,7 +184,7 @@ bw_worker_has_mail(const bw_worker *worker)
 {
     const bw_board *board = worker->board;
     return atomic_load(&board->changes) != worker->seen_changes ||
-           !bw_queue_is_empty(&board->queues[worker->place.worker_index]);
+           !bw_queue_is_empty(bw_board_queue(board, worker->place.worker_index));
 }
 
 bw_status

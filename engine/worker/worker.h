@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/status.h"
 #include "graph/graph.h"
 #include "worker/board.h"
@@ -26,11 +27,15 @@ typedef struct bw_execution {
     bw_clock clock;
     uint64_t epoch_interval_ns;  // 0: every round that polls is an epoch
     uint64_t window_items;       // room in each half of an exchange's window, > 0
+    uint64_t window_bytes;       // likewise, where items go to another process; 0: BW_WINDOW_BYTES
     bw_epoch resume_epoch;
 } bw_execution;
 
 // The window of an ordinary run. With 4,096 two workers of a word count in C sleep five times as often.
 #define BW_WINDOW_ITEMS 16384
+
+// Some large batches, so that one is on its way while another is processed.
+#define BW_WINDOW_BYTES (8u << 20)
 
 typedef enum bw_turn {
     BW_TURN_AGAIN,    // there is more to do at once
@@ -42,11 +47,12 @@ typedef enum bw_turn {
 
 typedef struct bw_failure {
     bw_status status;
-    uint32_t worker_index;
-    uint32_t step_index;  // UINT32_MAX: in none
+    uint32_t worker_index;  // through the whole cluster
+    uint32_t step_index;    // UINT32_MAX: in none
+    bw_error error;         // what the engine knows of it beyond the status; "" if nothing
 } bw_failure;
 
-/// The board and what `execution` points to are borrowed. BW_ENOMEM leaves `*out` NULL.
+/// The board and what `execution` points to are borrowed. `index`: through the whole cluster. BW_ENOMEM leaves `*out` NULL.
 BW_NODISCARD bw_status bw_worker_new(const bw_execution *execution, bw_board *board, uint32_t index,
                                      bw_worker **out);
 

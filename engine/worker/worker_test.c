@@ -284,7 +284,9 @@ static void
 start(fixture *fixture, uint32_t worker_count)
 {
     fixture->worker_count = worker_count;
-    CHECK_EQ(bw_board_init(&fixture->board, worker_count, fixture->graph->count, 0, NULL), BW_OK);
+    CHECK_EQ(
+        bw_board_init(&fixture->board, bw_layout_alone(worker_count), fixture->graph->count, 0, NULL),
+        BW_OK);
     for (uint32_t i = 0; i < worker_count; i++) {
         CHECK_EQ(bw_worker_new(&fixture->execution, &fixture->board, i, &fixture->workers[i]), BW_OK);
     }
