@@ -9,7 +9,7 @@ log=$build-tsan/sanitize.log
 "$python" tools/c_tests.py "$build-tsan" c sim --wrapper "setarch -R" >"$log" 2>&1 &
 tsan=$!
 status=0
-"$python" tools/c_tests.py "$build-asan" c sim || status=1
+"$python" tools/c_tests.py "$build-asan" c sim fuzz || status=1
 tools/asan_python.sh "$python" "$build-asan" -m pytest -q -m "not slow" \
     --ignore tests/unit/test_floors.py --ignore tests/unit/test_c_example.py tests/unit tests/behaviour || status=1
 wait "$tsan" || status=1

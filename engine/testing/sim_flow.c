@@ -1,6 +1,7 @@
 #include "testing/sim_flow.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/assert.h"
 
@@ -28,6 +29,16 @@ sim_step_child(const sim_step *step, uint64_t id, uint32_t k)
 {
     if (step->kind == SIM_SOURCE) return id;
     return random_mix(id * 8 + k + step->index * 7919ull);
+}
+
+bw_status
+sim_step_add_name(const sim_step *step, uint32_t index, bw_names *names)
+{
+    char name[MAX_NAME_BYTES];
+    BW_ASSERT(step->name_bytes <= sizeof name);
+    memset(name, 'x', step->name_bytes);
+    name[0] = (char)('0' + index);
+    return bw_names_add(names, name, step->name_bytes);
 }
 
 static void
@@ -117,6 +128,7 @@ draw_step(sim_flow *flow, uint32_t index)
     step->flow = flow;
     step->index = index;
     step->ended_epoch = BW_EPOCH_NONE;
+    step->name_bytes = random_one_in(random, 20) ? random_between(random, 1, MAX_NAME_BYTES) : 1;
     if (index == 0 || random_one_in(random, 5)) {
         draw_source(step, random);
         return;
@@ -128,7 +140,8 @@ draw_step(sim_flow *flow, uint32_t index)
     }
 }
 
-/// A keyed batch fits every route but that by partition, which would take it apart once more.
+/// A keyed batch fits the route by key, and a step on the same worker: by partition it would be taken apart once
+/// more, and by turn what comes from another process must be plain.
 static void
 draw_kept_keys(sim_flow *flow)
 {
@@ -136,7 +149,8 @@ draw_kept_keys(sim_flow *flow)
         sim_step *step = &flow->steps[i];
         step->keeps_keys = step->route == BW_ROUTE_KEY && random_one_in(&flow->random, 2);
         for (uint32_t k = 0; k < step->down_count; k++) {
-            if (flow->steps[step->downs[k]].route == BW_ROUTE_PART) step->keeps_keys = false;
+            bw_route route = flow->steps[step->downs[k]].route;
+            if (route == BW_ROUTE_PART || route == BW_ROUTE_DEAL) step->keeps_keys = false;
         }
     }
 }
@@ -185,19 +199,20 @@ draw_trouble(sim_flow *flow)
 }
 
 static void
-draw_execution(sim_flow *flow)
+draw_execution(sim_flow *flow, uint32_t worker_count)
 {
     static const uint64_t INTERVALS_NS[] = {
         0, 0, 300000, BW_NS_PER_MS, 20 * BW_NS_PER_MS, 10 * BW_NS_PER_S};
     static const uint64_t WINDOWS[] = {1, 2, 7, 64, 1000, BW_WINDOW_ITEMS};
     random_state *random = &flow->random;
-    flow->worker_count = random_between(random, 1, MAX_WORKERS);
+    flow->worker_count = worker_count > 0 ? worker_count : random_between(random, 1, 5);
     flow->ledger.key_count = random_one_in(random, 3) ? 1 : random_between(random, 1, 40);
     flow->execution = (bw_execution){
         .items = sim_item_ops(&flow->ledger),
         .epoch_interval_ns = INTERVALS_NS[random_below(random, 6)],
         .window_items = WINDOWS[random_below(random, 6)],
         .resume_epoch = random_below(random, 2),
+        .clock = sim_clock_table(&flow->clock),
     };
 }
 
@@ -226,12 +241,13 @@ make_graph(sim_flow *flow)
 }
 
 sim_flow *
-sim_flow_new(uint64_t seed)
+sim_flow_new(uint64_t seed, uint32_t worker_count)
 {
     sim_flow *flow = calloc(1, sizeof *flow);
     BW_ASSERT(flow != NULL);
     flow->random.state = random_mix(seed);
-    draw_execution(flow);
+    flow->clock.now_ns = BW_NS_PER_S;
+    draw_execution(flow, worker_count);
     flow->step_count = random_between(&flow->random, 2, MAX_STEPS);
     for (uint32_t i = 0; i < flow->step_count; i++) draw_step(flow, i);
     draw_kept_keys(flow);
@@ -239,9 +255,6 @@ sim_flow_new(uint64_t seed)
     draw_trouble(flow);
     make_graph(flow);
     flow->execution.graph = flow->graph;
-    bw_status status =
-        simulator_init(&flow->simulator, &flow->execution, flow->worker_count, &flow->random);
-    BW_ASSERT(status == BW_OK);
     return flow;
 }
 

@@ -6,11 +6,13 @@
 #include <stdint.h>
 
 #include "graph/graph.h"
+#include "testing/sim_clock.h"
 #include "testing/sim_item.h"
 #include "testing/sim_report.h"
-#include "testing/simulator.h"
+#include "worker/worker.h"
 
-enum { MAX_STEPS = 12, MAX_WORKERS = 5, MAX_UPS = 3, MAX_PARTS = 6 };
+enum { MAX_NAME_BYTES = 20000 };
+enum { MAX_STEPS = 12, MAX_WORKERS = 6, MAX_UPS = 3, MAX_PARTS = 6 };
 
 typedef enum sim_kind {
     SIM_SOURCE,
@@ -59,8 +61,8 @@ typedef struct sim_step {
     uint32_t slow_ns;      // what a batch takes at most
     // of a source
     uint32_t burst, rest, part_items;  // most items a poll; one in `rest` polls is empty
-    // of partitions: names "0", "1", ...
-    uint32_t name_count;
+    // of partitions: names "0", "1", ..., each lengthened to so many bytes
+    uint32_t name_count, name_bytes;
     // seen
     sim_tally expected, got;
     uint32_t ended_count;
@@ -69,7 +71,7 @@ typedef struct sim_step {
 
 struct sim_flow {
     random_state random;
-    simulator simulator;
+    sim_clock clock;
     sim_ledger ledger;
     bw_execution execution;
     bw_graph *graph;
@@ -87,9 +89,12 @@ struct sim_flow {
     uint64_t stop_at_turn;  // 0: never
 };
 
-/// Draws a flow. `seed` decides all.
-sim_flow *sim_flow_new(uint64_t seed);
+/// Draws a flow for so many workers; 0: for some. `seed` decides all.
+sim_flow *sim_flow_new(uint64_t seed, uint32_t worker_count);
 void sim_flow_free(sim_flow *flow);
+
+/// Adds the name of a partition.
+bw_status sim_step_add_name(const sim_step *step, uint32_t index, bw_names *names);
 
 /// Counts an item that no other item was the cause of, and all that will become of it.
 void sim_flow_expect(sim_flow *flow, uint32_t step, uint64_t id);

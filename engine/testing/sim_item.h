@@ -18,11 +18,13 @@ typedef struct sim_item {
     uint64_t stamp;         // counts what that step made on that worker
 } sim_item;
 
-/// How many live. `split_fails_in`: the n-th call of split() from now fails; 0: none.
+/// How many live. `split_fails_in` and its like: the n-th call from now fails; 0: none.
 typedef struct sim_ledger {
     uint64_t items, keys;
+    uint64_t encoded;  // items that are bytes now: encoded, not yet decoded
     uint32_t key_count;
-    uint32_t split_fails_in;
+    uint32_t split_fails_in, encode_fails_in, decode_fails_in;
+    uint32_t padding;  // bytes that each encoded item has more, so that a batch takes several blocks
 } sim_ledger;
 
 sim_item *sim_item_new(sim_ledger *ledger, const sim_item *like);

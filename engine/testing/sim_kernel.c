@@ -39,8 +39,7 @@ kernel_open(void *spec, const bw_place *place, bw_names *names, void **out)
     kernel->worker = place->worker_index;
     kernel->open = step->flow->execution.resume_epoch;
     for (uint32_t i = 0; i < step->name_count; i++) {
-        char name = (char)('0' + i);
-        bw_status status = bw_names_add(names, &name, 1);
+        bw_status status = sim_step_add_name(step, i, names);
         if (status != BW_OK) return status;
     }
     return BW_OK;
@@ -227,7 +226,7 @@ spend_time(sim_kernel *kernel)
 {
     sim_flow *flow = kernel->step->flow;
     uint32_t slow_ns = kernel->step->slow_ns;
-    if (slow_ns > 0) flow->simulator.now_ns += random_below(&flow->random, slow_ns);
+    if (slow_ns > 0) flow->clock.now_ns += random_below(&flow->random, slow_ns);
 }
 
 static bw_status

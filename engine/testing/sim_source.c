@@ -36,9 +36,8 @@ source_open(void *spec, const bw_place *place, bw_names *names, void **out)
     source->part_count = step->has_parts ? 0 : 1;
     // All list all, or each some: only together do they know.
     for (uint32_t i = 0; i < step->name_count; i++) {
-        char name = (char)('0' + i);
         if (i % place->worker_count != place->worker_index && step->burst > 4) continue;
-        bw_status status = bw_names_add(names, &name, 1);
+        bw_status status = sim_step_add_name(step, i, names);
         if (status != BW_OK) return status;
     }
     return BW_OK;
@@ -80,7 +79,7 @@ check_poll(const sim_source *source, const sim_part *part, size_t limit, const b
     const sim_flow *flow = source->step->flow;
     uint32_t step = source->step->index;
     SIM_CHECK(!part->ended, "source %u was polled after its end", step);
-    SIM_CHECK(flow->simulator.now_ns >= part->not_before_ns, "source %u was polled too early", step);
+    SIM_CHECK(flow->clock.now_ns >= part->not_before_ns, "source %u was polled too early", step);
     SIM_CHECK(batch->count == 0 && batch->shape == BW_SHAPE_PLAIN, "a poll got a used batch");
     SIM_CHECK(part->unsaved == 0 || batch->epoch == part->epoch, "source %u: no snapshot in epoch %llu",
               step, (unsigned long long)part->epoch);
@@ -112,7 +111,7 @@ emit(sim_source *source, sim_part *part, size_t count, bw_batch *batch)
 static void
 draw_rest(sim_flow *flow, sim_part *part, uint64_t *awake_ns)
 {
-    uint64_t now_ns = flow->simulator.now_ns;
+    uint64_t now_ns = flow->clock.now_ns;
     switch (random_below(&flow->random, 4)) {
     case 0:
         *awake_ns = now_ns + random_below(&flow->random, 8000000);

@@ -4,23 +4,16 @@
 
 #define LONGEST_TURN_NS 50000  // what a turn itself takes; steps that are slow move the clock themselves
 
-static uint64_t
-virtual_now_ns(void *self)
-{
-    return ((simulator *)self)->now_ns;
-}
-
 bw_status
-simulator_init(simulator *simulator, bw_execution *execution, uint32_t worker_count,
-               random_state *random)
+simulator_init(simulator *simulator, const bw_execution *execution, uint32_t worker_count,
+               random_state *random, sim_clock *clock)
 {
     simulator->random = random;
-    simulator->now_ns = BW_NS_PER_S;
+    simulator->clock = clock;
     simulator->turn_count = 0;
     simulator->worker_count = worker_count;
-    execution->clock = (bw_clock){.now_ns = virtual_now_ns, .self = simulator};
-    bw_status status = bw_board_init(&simulator->board, worker_count, execution->graph->count,
-                                     execution->resume_epoch, NULL);
+    bw_status status = bw_board_init(&simulator->board, bw_layout_alone(worker_count),
+                                     execution->graph->count, execution->resume_epoch, NULL);
     if (status != BW_OK) return status;
     simulator->workers = calloc(worker_count, sizeof *simulator->workers);
     if (simulator->workers == NULL) goto fini_board;
@@ -51,12 +44,11 @@ simulator_fini(simulator *simulator, const bw_execution *execution)
 }
 
 bool
-simulator_can_run(const simulator *simulator, uint32_t index)
+simulated_can_run(const simulated *one, uint64_t now_ns)
 {
-    const simulated *one = &simulator->workers[index];
-    if (simulator_has_ended(one)) return false;
+    if (simulated_has_ended(one)) return false;
     if (one->turn == BW_TURN_AGAIN) return true;
-    return one->deadline_ns <= simulator->now_ns || bw_worker_has_mail(one->worker);
+    return one->deadline_ns <= now_ns || bw_worker_has_mail(one->worker);
 }
 
 /// The least deadline of those that sleep.
@@ -75,14 +67,15 @@ next_deadline(const simulator *simulator)
 static simulated *
 draw(simulator *simulator)
 {
+    uint64_t now_ns = simulator->clock->now_ns;
     uint32_t total = 0;
     for (uint32_t i = 0; i < simulator->worker_count; i++) {
-        if (simulator_can_run(simulator, i)) total += simulator->workers[i].weight;
+        if (simulated_can_run(&simulator->workers[i], now_ns)) total += simulator->workers[i].weight;
     }
     if (total == 0) return NULL;
     uint32_t left = random_below(simulator->random, total);
     for (uint32_t i = 0;; i++) {
-        if (!simulator_can_run(simulator, i)) continue;
+        if (!simulated_can_run(&simulator->workers[i], now_ns)) continue;
         if (left < simulator->workers[i].weight) return &simulator->workers[i];
         left -= simulator->workers[i].weight;
     }
@@ -92,7 +85,7 @@ static bool
 all_have_ended(const simulator *simulator)
 {
     for (uint32_t i = 0; i < simulator->worker_count; i++) {
-        if (!simulator_has_ended(&simulator->workers[i])) return false;
+        if (!simulated_has_ended(&simulator->workers[i])) return false;
     }
     return true;
 }
@@ -105,10 +98,10 @@ simulator_run_turn(simulator *simulator)
     if (one == NULL) {
         uint64_t deadline_ns = next_deadline(simulator);
         if (deadline_ns == BW_TIME_NEVER) return SIMULATOR_DEADLOCK;
-        simulator->now_ns = deadline_ns;
+        simulator->clock->now_ns = deadline_ns;
         one = draw(simulator);
     }
-    simulator->now_ns += random_below(simulator->random, LONGEST_TURN_NS);
+    simulator->clock->now_ns += random_below(simulator->random, LONGEST_TURN_NS);
     simulator->turn_count++;
     one->turn = bw_worker_turn(one->worker, &one->deadline_ns);
     if (one->turn == BW_TURN_FAILED) bw_board_stop(&simulator->board);

@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "testing/random.h"
+#include "testing/sim_clock.h"
 #include "worker/board.h"
 #include "worker/worker.h"
 
@@ -20,7 +21,7 @@ typedef struct simulated {
 
 typedef struct simulator {
     random_state *random;
-    uint64_t now_ns;
+    sim_clock *clock;
     uint64_t turn_count;
     bw_board board;
     uint32_t worker_count;
@@ -33,10 +34,9 @@ typedef enum simulator_step {
     SIMULATOR_DEADLOCK,  // all sleep, and nothing would ever wake one
 } simulator_step;
 
-/// Makes the workers and sets the execution's clock, which must outlive the simulator as what it
-/// points to must.
-BW_NODISCARD bw_status simulator_init(simulator *simulator, bw_execution *execution,
-                                      uint32_t worker_count, random_state *random);
+/// Makes the workers. All that is pointed to is borrowed; `clock` is that of the execution.
+BW_NODISCARD bw_status simulator_init(simulator *simulator, const bw_execution *execution,
+                                      uint32_t worker_count, random_state *random, sim_clock *clock);
 
 /// Frees the workers and drops what is on its way between them.
 void simulator_fini(simulator *simulator, const bw_execution *execution);
@@ -45,10 +45,10 @@ void simulator_fini(simulator *simulator, const bw_execution *execution);
 simulator_step simulator_run_turn(simulator *simulator);
 
 /// Only with work for it at once: mail, a passed deadline, or more to do.
-bool simulator_can_run(const simulator *simulator, uint32_t index);
+bool simulated_can_run(const simulated *one, uint64_t now_ns);
 
 static inline bool
-simulator_has_ended(const simulated *one)
+simulated_has_ended(const simulated *one)
 {
     return one->turn == BW_TURN_DONE || one->turn == BW_TURN_STOPPED || one->turn == BW_TURN_FAILED;
 }

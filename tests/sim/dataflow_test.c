@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "testing/sim_flow.h"
+#include "testing/simulator.h"
 
 #define MOST_TURNS 5000000  // far more than any of them takes
 
@@ -29,49 +30,49 @@ print_flow(const sim_flow *flow)
 }
 
 static void
-print_turn(const sim_flow *flow)
+print_turn(const sim_flow *flow, const simulator *simulator)
 {
     static const char TURNS[] = "APDSF";
-    printf("%llu ns:", (unsigned long long)flow->simulator.now_ns);
+    printf("%llu ns:", (unsigned long long)flow->clock.now_ns);
     for (uint32_t i = 0; i < flow->worker_count; i++) {
-        const simulated *one = &flow->simulator.workers[i];
+        const simulated *one = &simulator->workers[i];
         printf(" %c/%llu", TURNS[one->turn], (unsigned long long)bw_worker_held_items(one->worker));
     }
-    printf(" oldest %llu\n", (unsigned long long)flow->simulator.board.oldest);
+    printf(" oldest %llu\n", (unsigned long long)simulator->board.oldest);
 }
 
 static void
-check_turn(const sim_flow *flow, bw_epoch *oldest)
+check_turn(const sim_flow *flow, const simulator *simulator, bw_epoch *oldest)
 {
-    bw_epoch now_oldest = atomic_load(&flow->simulator.board.oldest);
+    bw_epoch now_oldest = atomic_load(&simulator->board.oldest);
     SIM_CHECK(now_oldest >= *oldest, "the oldest epoch went back");
     *oldest = now_oldest;
     SIM_CHECK(flow->ledger.items <= sim_flow_bound(flow), "%llu items live, %llu may",
               (unsigned long long)flow->ledger.items, (unsigned long long)sim_flow_bound(flow));
-    SIM_CHECK(flow->simulator.turn_count < MOST_TURNS, "it does not end");
+    SIM_CHECK(simulator->turn_count < MOST_TURNS, "it does not end");
 }
 
 static void
-run_turns(sim_flow *flow, bool verbose)
+run_turns(sim_flow *flow, simulator *simulator, bool verbose)
 {
     bw_epoch oldest = 0;
     for (;;) {
-        if (flow->simulator.turn_count + 1 == flow->stop_at_turn) bw_board_stop(&flow->simulator.board);
-        simulator_step step = simulator_run_turn(&flow->simulator);
-        if (verbose) print_turn(flow);
+        if (simulator->turn_count + 1 == flow->stop_at_turn) bw_board_stop(&simulator->board);
+        simulator_step step = simulator_run_turn(simulator);
+        if (verbose) print_turn(flow, simulator);
         if (step == SIMULATOR_ENDED) return;
         SIM_CHECK(step != SIMULATOR_DEADLOCK, "deadlock: all workers sleep for ever");
-        check_turn(flow, &oldest);
+        check_turn(flow, simulator, &oldest);
     }
 }
 
 /// After a run in which nothing failed and nobody stopped it.
 static void
-check_success(const sim_flow *flow)
+check_success(const sim_flow *flow, const simulator *simulator)
 {
     for (uint32_t i = 0; i < flow->worker_count; i++) {
-        SIM_CHECK(flow->simulator.workers[i].turn == BW_TURN_DONE, "worker %u did not finish", i);
-        SIM_CHECK(bw_worker_held_items(flow->simulator.workers[i].worker) == 0,
+        SIM_CHECK(simulator->workers[i].turn == BW_TURN_DONE, "worker %u did not finish", i);
+        SIM_CHECK(bw_worker_held_items(simulator->workers[i].worker) == 0,
                   "worker %u finished with items", i);
     }
     SIM_CHECK(flow->ledger.items == 0 && flow->ledger.keys == 0, "items live after the end");
@@ -88,13 +89,13 @@ check_success(const sim_flow *flow)
 
 /// After a run with a planned failure: exactly one worker tells it, and where it was.
 static void
-check_failure(const sim_flow *flow)
+check_failure(const sim_flow *flow, const simulator *simulator)
 {
     uint32_t failed_count = 0;
     for (uint32_t i = 0; i < flow->worker_count; i++) {
-        if (flow->simulator.workers[i].turn != BW_TURN_FAILED) continue;
+        if (simulator->workers[i].turn != BW_TURN_FAILED) continue;
         failed_count++;
-        bw_failure failure = bw_worker_failure(flow->simulator.workers[i].worker);
+        bw_failure failure = bw_worker_failure(simulator->workers[i].worker);
         SIM_CHECK(failure.status == BW_EHOST, "a failure of status %d", (int)failure.status);
         SIM_CHECK(failure.worker_index == i, "a failure of another worker");
         SIM_CHECK(!flow->failed || failure.step_index == flow->fail_step,
@@ -107,17 +108,21 @@ static void
 run_seed(uint64_t seed, bool verbose)
 {
     sim_report_seed(seed);
-    sim_flow *flow = sim_flow_new(seed);
+    sim_flow *flow = sim_flow_new(seed, 0);
+    simulator simulator;
+    bw_status status =
+        simulator_init(&simulator, &flow->execution, flow->worker_count, &flow->random, &flow->clock);
+    SIM_CHECK(status == BW_OK, "no memory");
     bool may_split_fail = flow->ledger.split_fails_in > 0;
     if (verbose) print_flow(flow);
-    run_turns(flow, verbose);
+    run_turns(flow, &simulator, verbose);
     bool split_failed = may_split_fail && flow->ledger.split_fails_in == 0;
     if (flow->failed || split_failed) {
-        check_failure(flow);
-    } else if (!atomic_load(&flow->simulator.board.stopped)) {
-        check_success(flow);
+        check_failure(flow, &simulator);
+    } else if (!atomic_load(&simulator.board.stopped)) {
+        check_success(flow, &simulator);
     }
-    simulator_fini(&flow->simulator, &flow->execution);
+    simulator_fini(&simulator, &flow->execution);
     SIM_CHECK(flow->ledger.items == 0, "%llu items leaked", (unsigned long long)flow->ledger.items);
     SIM_CHECK(flow->ledger.keys == 0, "%llu keys leaked", (unsigned long long)flow->ledger.keys);
     SIM_CHECK(flow->instances == 0, "%llu steps leaked", (unsigned long long)flow->instances);
