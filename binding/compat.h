@@ -5,6 +5,8 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <stdint.h>
+
 #if PY_VERSION_HEX < 0x030d0000
 #define Py_BEGIN_CRITICAL_SECTION(op) {
 #define Py_END_CRITICAL_SECTION() }
@@ -64,6 +66,70 @@ bw_is_unique(PyObject *op)
     return Py_REFCNT(op) == 1;
 #endif
 }
+
+// ---- ints
+
+/// The number, if `*overflow` becomes 0.
+static inline long long
+bw_long_as_longlong(PyObject *number, int *overflow)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    if (PyUnstable_Long_IsCompact((PyLongObject *)number)) {
+        *overflow = 0;
+        return PyUnstable_Long_CompactValue((PyLongObject *)number);
+    }
+#endif
+    return PyLong_AsLongLongAndOverflow(number, overflow);
+}
+
+#if PY_VERSION_HEX >= 0x030d0000
+/// How many bytes hold it in two's complement; SIZE_MAX with an exception.
+static inline size_t
+bw_long_size(PyObject *number)
+{
+    return (size_t)PyLong_AsNativeBytes(number, NULL, 0, Py_ASNATIVEBYTES_LITTLE_ENDIAN);
+}
+
+/// Fills `size` bytes, the lowest first. 0, or -1 with an exception: it doesn't fit.
+static inline int
+bw_long_to_bytes(PyObject *number, uint8_t *out, size_t size, int is_signed)
+{
+    int flags = Py_ASNATIVEBYTES_LITTLE_ENDIAN;
+    if (!is_signed) flags |= Py_ASNATIVEBYTES_UNSIGNED_BUFFER | Py_ASNATIVEBYTES_REJECT_NEGATIVE;
+    Py_ssize_t needed = PyLong_AsNativeBytes(number, out, (Py_ssize_t)size, flags);
+    if (needed >= 0 && (size_t)needed <= size) return 0;
+    if (needed >= 0) PyErr_SetString(PyExc_OverflowError, "int too big to convert");
+    return -1;
+}
+
+/// The int in so many bytes: new reference.
+static inline PyObject *
+bw_long_from_bytes(const uint8_t *bytes, size_t size, int is_signed)
+{
+    int flags = Py_ASNATIVEBYTES_LITTLE_ENDIAN;
+    return is_signed ? PyLong_FromNativeBytes(bytes, size, flags)
+                     : PyLong_FromUnsignedNativeBytes(bytes, size, flags);
+}
+#else
+static inline size_t
+bw_long_size(PyObject *number)
+{
+    size_t bits = _PyLong_NumBits(number);
+    return bits == (size_t)-1 ? bits : bits / 8 + 1;
+}
+
+static inline int
+bw_long_to_bytes(PyObject *number, uint8_t *out, size_t size, int is_signed)
+{
+    return _PyLong_AsByteArray((PyLongObject *)number, out, size, 1, is_signed);
+}
+
+static inline PyObject *
+bw_long_from_bytes(const uint8_t *bytes, size_t size, int is_signed)
+{
+    return _PyLong_FromByteArray(bytes, size, 1, is_signed);
+}
+#endif
 
 #if PY_VERSION_HEX < 0x030c0000
 /// Takes the pending exception, with its traceback attached; NULL if there is none. As in 3.12.

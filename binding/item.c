@@ -1,5 +1,6 @@
 #include "item.h"
 
+#include "codec.h"
 #include "compat.h"
 
 static void
@@ -16,4 +17,21 @@ release(void *self, void *const *items, size_t count)
     for (size_t i = 0; i < count; i++) Py_XDECREF((PyObject *)items[i]);
 }
 
-const bw_item_ops bw_python_items = {.retain = retain, .release = release};
+static bw_status
+encode(void *self, const bw_batch *batch, bw_writer *writer)
+{
+    return bw_codec_encode(self, batch, writer);
+}
+
+static bw_status
+decode(void *self, const uint8_t *bytes, size_t size, uint32_t count, bw_batch *batch)
+{
+    return bw_codec_decode(self, NULL, bytes, size, count, batch);
+}
+
+const bw_item_ops bw_python_items = {
+    .retain = retain,
+    .release = release,
+    .encode = encode,
+    .decode = decode,
+};
