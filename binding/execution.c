@@ -1,9 +1,13 @@
 // A run with threads has one state that main thread and workers share, the Execution object:
 //
 //     main thread                             worker threads (threading.Thread, daemon)
-//     makes it, starts the threads            run(index): run the engine, note how it ended
+//     makes it; if there are other
+//     processes, waits until all are there
+//     starts the threads                      run(index): run the engine, note how it ended
 //     sleeps until all are done,              the last thing each does: count itself as done,
 //     a signal or a failure                   wake the main thread
+//     if there are other processes, waits
+//     until their workers are done too
 //     raises what the first failure was
 //
 // Every thread holds a reference to it. What they write to each other is atomic, or under `lock`.
@@ -19,6 +23,7 @@
 #include "base/waker.h"
 #include "cluster/cluster.h"
 #include "item.h"
+#include "net_argument.h"
 #include "plan.h"
 #include "raise.h"
 #include "signals.h"
@@ -32,6 +37,7 @@ typedef struct worker_thread {
     PyObject *thread;              // owned: threading.Thread
     atomic_bool begun;             // run() was called for it, which must happen but once
     _Atomic(unsigned long) ident;  // of the thread while it is in run(), else 0
+    bool item_failed;              // its own: what it fails with is an item that can't travel
 } worker_thread;
 
 typedef struct execution {
@@ -39,15 +45,20 @@ typedef struct execution {
     PyObject *module;  // owned: keeps the state
     bw_engine_state *state;
     bw_plan *plan;
+    bw_net_argument net;
     bw_cluster *cluster;
-    uint32_t worker_count;
+    bw_link *link;          // the cluster's; NULL without other processes
+    uint32_t worker_count;  // of this process
+    uint32_t first_worker;  // messages and names count workers through the whole cluster
+    bool is_local;          // all processes were started together, here, and share their stderr
     worker_thread *threads;
     bw_waker waker;  // the main thread's
     bool has_waker;
     atomic_uint done;         // workers that are over
     atomic_bool interrupted;  // the run was broken off: failures that follow tell nothing
-    pthread_mutex_t lock;     // guards failure
-    PyObject *failure;        // owned: the first worker's exception
+    pthread_mutex_t lock;     // guards what follows
+    PyObject *failure;        // owned: the first worker's exception, unless others failed before
+    bw_failure failed_in;     // with it
 } execution;
 
 // ---- the object
@@ -74,6 +85,7 @@ Execution_dealloc(PyObject *op)
     }
     free(self->threads);
     bw_cluster_free(self->cluster);
+    bw_net_argument_fini(&self->net);
     bw_plan_free(self->plan);
     if (self->has_waker) bw_waker_fini(&self->waker);
     pthread_mutex_destroy(&self->lock);
@@ -83,11 +95,58 @@ Execution_dealloc(PyObject *op)
     Py_DECREF(type);
 }
 
-static int
-init_cluster(execution *self, PyObject *list, uint64_t epoch_interval_ns)
+// ---- items on their way from and to other processes
+
+/// The step is known to whoever is told of the failure: notes for it that it is one of these.
+static bw_status
+note_item_failure(execution *self, bw_status status)
 {
-    self->plan = bw_plan_new(self->state, list, self->worker_count);
+    unsigned long ident = PyThread_get_thread_ident();
+    for (uint32_t i = 0; status == BW_EHOST && i < self->worker_count; i++) {
+        if (atomic_load(&self->threads[i].ident) == ident) self->threads[i].item_failed = true;
+    }
+    return status;
+}
+
+static bw_status
+encode_items(void *op, const bw_batch *batch, bw_writer *writer)
+{
+    execution *self = op;
+    return note_item_failure(self, bw_python_items.encode(self->state, batch, writer));
+}
+
+static bw_status
+decode_items(void *op, const uint8_t *bytes, size_t size, uint32_t count, bw_batch *batch)
+{
+    execution *self = op;
+    return note_item_failure(self, bw_python_items.decode(self->state, bytes, size, count, batch));
+}
+
+// ---- making one
+
+/// Reads what there is to know of other processes, for which `net` is None, or a dict.
+static int
+init_net(execution *self, PyObject *net)
+{
+    if (net == Py_None) return 0;
+    if (bw_net_argument_init(&self->net, net, self->worker_count) != 0) return -1;
+    self->first_worker = self->net.settings.process_index * self->worker_count;
+    self->is_local = self->net.settings.listen_fd >= 0;
+    return 0;
+}
+
+static int
+init_cluster(execution *self, PyObject *list, PyObject *net, uint64_t epoch_interval_ns)
+{
+    if (init_net(self, net) != 0) return -1;
+    bw_net_settings *peers = net == Py_None ? NULL : &self->net.settings;
+    uint32_t process_count = peers == NULL ? 1 : peers->process_count;
+    self->plan = bw_plan_new(self->state, list, self->worker_count * process_count);
     if (self->plan == NULL) return -1;
+    if (peers != NULL) {
+        if (bw_plan_hash(self->plan, &peers->graph_hash) != 0) return -1;
+        peers->step_count = self->plan->stage_count;
+    }
     bw_execution settings = {
         .graph = self->plan->graph,
         .items = bw_python_items,
@@ -96,17 +155,23 @@ init_cluster(execution *self, PyObject *list, uint64_t epoch_interval_ns)
         .window_items = BW_WINDOW_ITEMS,
         .resume_epoch = 0,
     };
-    bw_status status = bw_cluster_new(&settings, self->worker_count, &self->cluster);
+    settings.items.encode = encode_items;
+    settings.items.decode = decode_items;
+    settings.items.self = self;
+    bw_status status = bw_cluster_new(&settings, self->worker_count, peers, &self->cluster);
     if (status == BW_EIO) {
         PyErr_SetFromErrno(PyExc_OSError);
     } else if (status != BW_OK) {
-        bw_raise_status(self->state, status, NULL);
+        bw_raise_status(self->state, status, NULL, NULL);
     }
-    return status == BW_OK ? 0 : -1;
+    if (status != BW_OK) return -1;
+    self->link = bw_cluster_link(self->cluster);
+    return 0;
 }
 
 static execution *
-new_execution(PyObject *module, PyObject *list, uint32_t worker_count, uint64_t epoch_interval_ns)
+new_execution(PyObject *module, PyObject *list, uint32_t worker_count, PyObject *net,
+              uint64_t epoch_interval_ns)
 {
     bw_engine_state *state = bw_state_of_module(module);
     execution *self = (execution *)state->Execution->tp_alloc(state->Execution, 0);
@@ -117,7 +182,7 @@ new_execution(PyObject *module, PyObject *list, uint32_t worker_count, uint64_t 
     atomic_init(&self->done, 0);
     atomic_init(&self->interrupted, false);
     if (pthread_mutex_init(&self->lock, NULL) != 0) abort();  // can't fail on Linux or macOS
-    if (init_cluster(self, list, epoch_interval_ns) == 0) return self;
+    if (init_cluster(self, list, net, epoch_interval_ns) == 0) return self;
     Py_DECREF(self);
     return NULL;
 }
@@ -127,9 +192,10 @@ new_execution(PyObject *module, PyObject *list, uint32_t worker_count, uint64_t 
 /// What the engine tells of one worker, on its thread.
 typedef struct host {
     execution *execution;
-    uint32_t worker_index;
     const bw_signals *signals;  // NULL on a thread that gets none
     PyObject *failure;          // owned: what the worker failed with
+    bw_failure failed_in;       // with it
+    bool late;                  // it failed when others had
 } host;
 
 static void *
@@ -156,38 +222,53 @@ host_tick(void *self, const uint8_t *numbers, uint32_t count)
     return BW_OK;
 }
 
-static void
-host_failed(void *self, const bw_failure *failure)
+static bool
+link_has_failed(const execution *self)
 {
-    host *host = self;
-    bw_raise_status(host->execution->state, failure->status,
-                    bw_plan_label(host->execution->plan, failure->step_index));
-    host->failure = PyErr_GetRaisedException();
+    return self->link != NULL && bw_link_state_of(self->link) == BW_LINK_FAILED;
 }
 
-/// Runs one worker on this thread to its end; returns what it failed with, or NULL. New reference.
-static PyObject *
-run_worker(execution *self, uint32_t index, const bw_signals *signals)
+static void
+host_failed(void *self, const bw_failure *failure, char **step, char **text)
 {
-    host host = {.execution = self, .worker_index = index, .signals = signals};
+    host *host = self;
+    const execution *execution = host->execution;
+    host->late = link_has_failed(execution);
+    host->failed_in = *failure;
+    PyObject *label = bw_plan_label(execution->plan, failure->step_index);
+    if (label != NULL && execution->threads != NULL &&
+        execution->threads[failure->worker_index - execution->first_worker].item_failed) {
+        bw_raise_on_way(execution->state, label);
+    }
+    bw_raise_status(execution->state, failure->status, &failure->error, label);
+    host->failure = PyErr_GetRaisedException();
+    if (execution->link == NULL) return;
+    const char *name = label == NULL ? NULL : PyUnicode_AsUTF8(label);
+    if (name != NULL) *step = strdup(name);
+    *text = bw_exception_text(host->failure);
+}
+
+/// Runs one worker on this thread to its end. What it failed with is left in `host`.
+static void
+run_worker(execution *self, uint32_t index, host *host)
+{
     const bw_host_ops ops = {
         .detach = host_detach,
         .attach = host_attach,
         .tick = host_tick,
         .tick_interval_ns = BW_BREATH_NS,
         .failed = host_failed,
-        .self = &host,
+        .self = host,
     };
     bw_status status = bw_cluster_run(self->cluster, index, &ops);
-    bw_plan_enter(self->plan, index, NULL);
+    bw_plan_enter(self->plan, self->first_worker + index, NULL);
     if (PyErr_Occurred()) {  // a flush that failed after the failure: the first one counts
-        if (host.failure == NULL && status < 0) {
-            host.failure = PyErr_GetRaisedException();
+        if (host->failure == NULL && status < 0) {
+            host->failure = PyErr_GetRaisedException();
         } else {
             PyErr_Clear();
         }
     }
-    return host.failure;
 }
 
 /// Sets what run() raises for an exception that ended it, a reference which is taken over.
@@ -212,10 +293,11 @@ run_here(execution *self)
 {
     bw_signals signals;
     if (bw_signals_install(&signals, bw_cluster_wake_fd(self->cluster, 0)) != 0) return NULL;
-    PyObject *failure = run_worker(self, 0, &signals);
+    host host = {.execution = self, .signals = &signals};
+    run_worker(self, 0, &host);
     bw_signals_restore(&signals);
-    if (failure == NULL) Py_RETURN_NONE;
-    raise_end(failure);
+    if (host.failure == NULL) Py_RETURN_NONE;
+    raise_end(host.failure);
     return NULL;
 }
 
@@ -223,20 +305,23 @@ run_here(execution *self)
 
 /// Keeps the first failure, and says each on stderr: run() raises but one.
 static void
-note_failure(execution *self, uint32_t index, PyObject *failure)
+note_failure(execution *self, uint32_t index, const host *host)
 {
     if (atomic_load(&self->interrupted)) {
-        Py_DECREF(failure);
+        Py_DECREF(host->failure);
         return;
     }
     char name[40];
-    PyOS_snprintf(name, sizeof name, "bytewax:worker-%u", index);
-    bw_print_exception(failure, name);
+    PyOS_snprintf(name, sizeof name, "bytewax:worker-%u", (unsigned int)(self->first_worker + index));
+    bw_print_exception(host->failure, name);
     pthread_mutex_lock(&self->lock);
-    PyObject *spare = self->failure != NULL ? failure : NULL;
-    if (spare == NULL) self->failure = failure;
+    bool is_first = self->failure == NULL && !host->late;
+    if (is_first) {
+        self->failure = host->failure;
+        self->failed_in = host->failed_in;
+    }
     pthread_mutex_unlock(&self->lock);
-    Py_XDECREF(spare);
+    if (!is_first) Py_DECREF(host->failure);
 }
 
 /// Lets what was to break into this thread come now, into a bit of Python that it can't harm. To take it
@@ -269,8 +354,9 @@ Execution_run(PyObject *op, PyObject *argument)
         return PyErr_Format(PyExc_RuntimeError, "worker %lu runs already, or did", index);
     }
     atomic_store(&me->ident, PyThread_get_thread_ident());
-    PyObject *failure = run_worker(self, (uint32_t)index, NULL);
-    if (failure != NULL) note_failure(self, (uint32_t)index, failure);
+    host host = {.execution = self};
+    run_worker(self, (uint32_t)index, &host);
+    if (host.failure != NULL) note_failure(self, (uint32_t)index, &host);
     // From here on nobody breaks in; what is on its way already comes now.
     atomic_store(&me->ident, 0);
     if (atomic_load(&self->plan->broken_off)) let_break_in(self);
@@ -284,7 +370,7 @@ Execution_run(PyObject *op, PyObject *argument)
 static PyObject *
 current_step(const execution *self, uint32_t index)
 {
-    return atomic_load_explicit(&self->plan->current[index], memory_order_relaxed);
+    return atomic_load_explicit(&self->plan->current[self->first_worker + index], memory_order_relaxed);
 }
 
 /// Makes workers that run Python code raise there. What blocks in C can't be broken off.
@@ -308,19 +394,35 @@ name_busy(execution *self)
         if (label == NULL) continue;
         PySys_FormatStderr("bytewax: waiting for worker %u, which is in the user's code in step %R; "
                            "interrupt again to leave it behind\n",
-                           (unsigned int)i, label);
+                           (unsigned int)(self->first_worker + i), label);
     }
 }
 
-/// Sleeps until more than `seen` workers are done, a signal came or the deadline is over. 0, or -1 with
-/// what a signal's handler raised.
+/// What the main thread waits for, as far as it is known.
+typedef struct news {
+    unsigned done;  // workers
+    bw_link_state link;
+} news;
+
+static news
+news_of(execution *self)
+{
+    return (news){
+        .done = atomic_load(&self->done),
+        .link = self->link == NULL ? BW_LINK_CONNECTED : bw_link_state_of(self->link),
+    };
+}
+
+/// Sleeps until there is more news than `seen`, a signal came or the deadline is over. 0, or -1 with what a
+/// signal's handler raised.
 static int
-sleep_until(execution *self, const bw_signals *signals, unsigned seen, uint64_t deadline_ns)
+sleep_until(execution *self, const bw_signals *signals, news seen, uint64_t deadline_ns)
 {
     uint8_t numbers[32];
     uint32_t count = 0;
     bw_waker_arm(&self->waker);
-    if (atomic_load(&self->done) != seen) {
+    news now = news_of(self);
+    if (now.done != seen.done || now.link != seen.link) {
         bw_waker_disarm(&self->waker);
     } else {
         Py_BEGIN_ALLOW_THREADS
@@ -338,8 +440,7 @@ wait_stopped(execution *self, const bw_signals *signals, uint64_t patience_ns)
     bw_clock clock = bw_clock_real();
     uint64_t nudge_ns = bw_clock_now_ns(&clock) + patience_ns;
     uint64_t name_ns = bw_clock_now_ns(&clock) + ONE_SECOND_NS;
-    unsigned seen;
-    while ((seen = atomic_load(&self->done)) < self->worker_count) {
+    for (news seen; (seen = news_of(self)).done < self->worker_count;) {
         uint64_t now_ns = bw_clock_now_ns(&clock);
         if (now_ns >= nudge_ns) {
             break_in(self);
@@ -358,34 +459,101 @@ wait_stopped(execution *self, const bw_signals *signals, uint64_t patience_ns)
 static bool
 has_failed(execution *self)
 {
-    return bw_cluster_failure(self->cluster).status != BW_OK;
+    return bw_cluster_failure(self->cluster).status != BW_OK || link_has_failed(self);
 }
 
-/// Waits for the end of the run, whatever it is. 0, or -1 with what a signal's handler raised.
+/// The run is broken off by the pending exception, which stays: workers here and in other processes shall
+/// know at once.
+static void
+interrupt(execution *self)
+{
+    PyObject *exception = PyErr_GetRaisedException();
+    atomic_store(&self->interrupted, true);
+    bw_cluster_stop(self->cluster);
+    if (self->link != NULL) {
+        char *text = bw_interruption_text(exception);
+        bw_link_fail(self->link, UINT32_MAX, "", text == NULL ? "interrupted" : text);
+        free(text);
+    }
+    PyErr_SetRaisedException(exception);
+}
+
+/// Waits for the end of the workers, whatever it is. 0, or -1 with what a signal's handler raised.
 static int
 wait_done(execution *self, const bw_signals *signals)
 {
-    unsigned seen;
-    while ((seen = atomic_load(&self->done)) < self->worker_count) {
+    for (news seen; (seen = news_of(self)).done < self->worker_count;) {
         // A failure stops the others at their next turn; one that stays in user code is broken into.
         if (has_failed(self)) return wait_stopped(self, signals, ONE_SECOND_NS);
         if (sleep_until(self, signals, seen, BW_TIME_NEVER) == 0) continue;
-        PyObject *interrupt = PyErr_GetRaisedException();
-        atomic_store(&self->interrupted, true);
-        bw_cluster_stop(self->cluster);
+        interrupt(self);
+        PyObject *exception = PyErr_GetRaisedException();
         if (wait_stopped(self, signals, 0) != 0) PyErr_Clear();
-        PyErr_SetRaisedException(interrupt);
+        PyErr_SetRaisedException(exception);
         return -1;
     }
     return 0;
 }
+
+// ---- other processes
+
+/// Waits while the link is in `state`. 0, or -1 with what a signal's handler raised.
+static int
+wait_link(execution *self, const bw_signals *signals, bw_link_state state)
+{
+    for (news seen; (seen = news_of(self)).link == state;) {
+        if (sleep_until(self, signals, seen, BW_TIME_NEVER) == 0) continue;
+        interrupt(self);
+        return -1;
+    }
+    return 0;
+}
+
+/// Listens, and waits until all processes are there, or the link has failed. 0, or -1 with an exception.
+static int
+join_cluster(execution *self, const bw_signals *signals)
+{
+    bw_error error = {.text = ""};
+    bw_status status;
+    // From here on the listening socket is the engine's.
+    Py_BEGIN_ALLOW_THREADS
+    status = bw_cluster_connect(self->cluster, &self->waker, &error);
+    Py_END_ALLOW_THREADS
+    self->net.settings.listen_fd = -1;
+    if (status == BW_OK) return wait_link(self, signals, BW_LINK_CONNECTING);
+    if (error.text[0] == '\0') {
+        bw_raise_status(self->state, status, NULL, NULL);
+    } else {
+        bw_raise_connect(self->state, &error);
+    }
+    return -1;
+}
+
+/// The workers here are over: says how to the other processes, waits for theirs if all went well, and lets
+/// go of the connections. Keeps a pending exception, which has ended the run.
+static void
+leave_cluster(execution *self, const bw_signals *signals)
+{
+    PyObject *pending = PyErr_GetRaisedException();
+    if (pending == NULL && !has_failed(self)) {
+        bw_link_leave(self->link);
+        if (wait_link(self, signals, BW_LINK_CONNECTED) != 0) pending = PyErr_GetRaisedException();
+    }
+    Py_BEGIN_ALLOW_THREADS
+    bw_cluster_disconnect(self->cluster);
+    Py_END_ALLOW_THREADS
+    if (pending != NULL) PyErr_SetRaisedException(pending);
+}
+
+// ---- starting threads
 
 static PyObject *
 new_thread(execution *self, PyObject *thread_class, uint32_t index)
 {
     PyObject *thread = NULL, *args = NULL, *kwargs = NULL;
     PyObject *target = bw_attribute((PyObject *)self, "_run");
-    PyObject *name = PyUnicode_FromFormat("bytewax:worker-%u", (unsigned int)index);
+    PyObject *name =
+        PyUnicode_FromFormat("bytewax:worker-%u", (unsigned int)(self->first_worker + index));
     if (target != NULL && name != NULL) {
         args = PyTuple_New(0);
         kwargs = Py_BuildValue("{s:O,s:(I),s:O,s:O}", "target", target, "args", index, "name", name,
@@ -496,26 +664,65 @@ drop_threads(execution *self)
     for (uint32_t i = 0; i < self->worker_count; i++) Py_CLEAR(self->threads[i].thread);
 }
 
+/// A worker of this process failed first.
 static void
-raise_worker_died(execution *self)
+raise_worker_died(execution *self, PyObject *cause, const bw_failure *failure)
 {
-    bw_failure failure = bw_cluster_failure(self->cluster);
-    PyObject *label = bw_plan_label(self->plan, failure.step_index);
+    static const char said[] = "Worker thread died; look for errors above";
+    PyObject *label = bw_plan_label(self->plan, failure->step_index);
+    char worker[64];
+    if (self->net.settings.process_count > 1) {
+        PyOS_snprintf(worker, sizeof worker, "worker %u of process %u",
+                      (unsigned int)failure->worker_index,
+                      (unsigned int)self->net.settings.process_index);
+    } else {
+        PyOS_snprintf(worker, sizeof worker, "worker %u", (unsigned int)failure->worker_index);
+    }
+    PyErr_SetRaisedException(cause);
+    if (label == NULL) {
+        bw_raise_from_pending(self->state->BytewaxRuntimeError, "%s (%s)", said, worker);
+    } else {
+        bw_raise_from_pending(self->state->BytewaxRuntimeError, "%s (%s, in or after step %R)", said,
+                              worker, label);
+    }
+}
+
+/// Sets the exception for what ended the run badly, if something did.
+static void
+raise_failure(execution *self)
+{
     pthread_mutex_lock(&self->lock);
     PyObject *cause = self->failure;
+    bw_failure failure = self->failed_in;
     self->failure = NULL;
     pthread_mutex_unlock(&self->lock);
-    if (cause != NULL) PyErr_SetRaisedException(cause);
-    if (label == NULL) {
-        bw_raise_from_pending(self->state->BytewaxRuntimeError,
-                              "Worker thread died; look for errors above (worker %u)",
-                              (unsigned int)failure.worker_index);
-    } else {
-        bw_raise_from_pending(
-            self->state->BytewaxRuntimeError,
-            "Worker thread died; look for errors above (worker %u, in or after step %R)",
-            (unsigned int)failure.worker_index, label);
+    if (cause != NULL) {
+        raise_worker_died(self, cause, &failure);
+    } else if (link_has_failed(self)) {
+        if (!self->is_local) bw_print_remote(bw_link_failure_of(self->link));
+        bw_raise_remote(self->state, bw_link_failure_of(self->link));
+    } else if (has_failed(self)) {  // it came when we had given up already
+        bw_failure late = bw_cluster_failure(self->cluster);
+        bw_raise_status(self->state, late.status, &late.error, NULL);
     }
+}
+
+/// Starts the workers and waits for their end. Returns how many threads were started; with an exception:
+/// not all could be, or a signal's handler raised it.
+static uint32_t
+run_workers(execution *self, const bw_signals *signals)
+{
+    uint32_t started = start_threads(self);
+    if (started == self->worker_count) {
+        wait_done(self, signals);
+        return started;
+    }
+    interrupt(self);
+    PyObject *error = PyErr_GetRaisedException();
+    atomic_fetch_add(&self->done, self->worker_count - started);
+    if (wait_stopped(self, signals, 0) != 0) PyErr_Clear();
+    PyErr_SetRaisedException(error);
+    return started;
 }
 
 static PyObject *
@@ -527,31 +734,20 @@ run_threads(execution *self)
     self->has_waker = true;
     bw_signals signals;
     if (bw_signals_install(&signals, self->waker.write_fd) != 0) return NULL;
-    uint32_t started = start_threads(self);
-    if (started < self->worker_count) {
-        PyObject *error = PyErr_GetRaisedException();
-        atomic_store(&self->interrupted, true);
-        bw_cluster_stop(self->cluster);
-        atomic_fetch_add(&self->done, self->worker_count - started);
-        if (wait_stopped(self, &signals, 0) != 0) PyErr_Clear();
-        PyErr_SetRaisedException(error);
-    } else {
-        // With an exception this is what a signal's handler raised.
-        wait_done(self, &signals);
-    }
+    uint32_t started = 0;
+    bool connected = self->link == NULL || join_cluster(self, &signals) == 0;
+    if (connected && !link_has_failed(self)) started = run_workers(self, &signals);
+    if (self->link != NULL) leave_cluster(self, &signals);
     bw_signals_restore(&signals);
-    bool all_done = atomic_load(&self->done) == self->worker_count;
-    if (all_done) join_threads(self, started);
+    if (started > 0 && atomic_load(&self->done) == self->worker_count) join_threads(self, started);
     drop_threads(self);
-    if (PyErr_Occurred()) {
-        raise_end(PyErr_GetRaisedException());
-        return NULL;
+    if (!PyErr_Occurred()) {
+        raise_failure(self);
+        if (PyErr_Occurred()) return NULL;
+        Py_RETURN_NONE;
     }
-    if (has_failed(self)) {
-        raise_worker_died(self);
-        return NULL;
-    }
-    Py_RETURN_NONE;
+    raise_end(PyErr_GetRaisedException());
+    return NULL;
 }
 
 // ---- the module's function
@@ -559,13 +755,15 @@ run_threads(execution *self)
 PyObject *
 bw_run(PyObject *module, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"plan", "worker_count", "epoch_interval_us", "threads", NULL};
-    PyObject *list;
-    unsigned int worker_count;
-    unsigned long long epoch_interval_us;
-    int threads;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O$IKp:run", keywords, &list, &worker_count,
-                                     &epoch_interval_us, &threads)) {
+    static char *keywords[] = {"plan", "worker_count", "epoch_interval_us", "threads", "net", NULL};
+    PyObject *list, *net = Py_None;
+    // What is left out is refused below by its value: the parser knows no required arguments by keyword
+    // before an optional one.
+    unsigned int worker_count = 0;
+    unsigned long long epoch_interval_us = 0;
+    int threads = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$IKpO:run", keywords, &list, &worker_count,
+                                     &epoch_interval_us, &threads, &net)) {
         return NULL;
     }
     if (worker_count == 0 || worker_count > 65536 || (!threads && worker_count != 1)) {
@@ -573,9 +771,13 @@ bw_run(PyObject *module, PyObject *args, PyObject *kwargs)
                             "worker_count must be from 1 to 65536, and 1 without threads; got %u",
                             worker_count);
     }
+    if (!threads && net != Py_None) {
+        PyErr_SetString(PyExc_ValueError, "net must be None without threads");
+        return NULL;
+    }
     uint64_t interval_ns =
         epoch_interval_us > UINT64_MAX / 1000 ? UINT64_MAX : (uint64_t)epoch_interval_us * 1000;
-    execution *self = new_execution(module, list, worker_count, interval_ns);
+    execution *self = new_execution(module, list, worker_count, net, interval_ns);
     if (self == NULL) return NULL;
     PyObject *result = threads ? run_threads(self) : run_here(self);
     Py_DECREF(self);

@@ -2,7 +2,9 @@
 #include "compat.h"
 
 #include "attribute.h"
+#include "codec.h"
 #include "execution.h"
+#include "lifeline.h"
 #include "native.h"
 #include "state.h"
 
@@ -91,8 +93,18 @@ module_free(void *module)
 
 static PyMethodDef module_methods[] = {
     {"run", (PyCFunction)(void (*)(void))bw_run, METH_VARARGS | METH_KEYWORDS,
-     PyDoc_STR("run($module, plan, *, worker_count, epoch_interval_us, threads)\n--\n\n"
+     PyDoc_STR("run($module, plan, *, worker_count, epoch_interval_us, threads, net=None)\n--\n\n"
                "Run a plan to its end.")},
+    {"_die_with", bw_die_with, METH_O,
+     PyDoc_STR("_die_with($module, fd, /)\n--\n\n"
+               "End this process by SIGKILL as soon as nobody can write to a pipe any more.\n\n"
+               "Takes over its read end, and sets it close-on-exec.")},
+    {"_encode", (PyCFunction)(void (*)(void))bw_codec_encode_list, METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR("_encode($module, /, items, shape='plain')\n--\n\n"
+               "For tests: encode items as for another process.")},
+    {"_decode", (PyCFunction)(void (*)(void))bw_codec_decode_list, METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR("_decode($module, /, data, shape='plain', loads=None)\n--\n\n"
+               "For tests: decode what _encode() made.")},
     {NULL},
 };
 static PyModuleDef_Slot module_slots[] = {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "chain.h"
 #include "source.h"
 
@@ -237,6 +238,43 @@ bw_plan_free(bw_plan *plan)
     free((void *)plan->current);
     Py_XDECREF(plan->list);
     free(plan);
+}
+
+/// What of a plan must be alike in all processes, a line each: new list of str, or NULL.
+static PyObject *
+describe(const bw_plan *plan)
+{
+    PyObject *lines = PyList_New(0);
+    for (uint32_t i = 0; lines != NULL && i < plan->stage_count; i++) {
+        const bw_stage_spec *stage = &plan->stages[i];
+        // Ids in ASCII: those that are no UTF-8 pass too. Each step takes what the one before it makes, so
+        // that their order says how they are connected.
+        PyObject *line =
+            PyUnicode_FromFormat("%U %A %A\n", PyTuple_GET_ITEM(PyList_GET_ITEM(plan->list, i), 0),
+                                 stage->step_id, stage->label);
+        if (line == NULL || PyList_Append(lines, line) != 0) Py_CLEAR(lines);
+        Py_XDECREF(line);
+    }
+    if (lines == NULL) return NULL;
+    PyObject *counts = PyUnicode_FromFormat("%u steps of the engine", (unsigned int)plan->graph->count);
+    if (counts == NULL || PyList_Append(lines, counts) != 0) Py_CLEAR(lines);
+    Py_XDECREF(counts);
+    return lines;
+}
+
+int
+bw_plan_hash(const bw_plan *plan, uint64_t *out)
+{
+    PyObject *text = NULL, *empty = PyUnicode_FromString(""), *lines = describe(plan);
+    if (empty != NULL && lines != NULL) text = PyUnicode_Join(empty, lines);
+    Py_XDECREF(empty);
+    Py_XDECREF(lines);
+    if (text == NULL) return -1;
+    Py_ssize_t size;
+    const char *bytes = PyUnicode_AsUTF8AndSize(text, &size);
+    if (bytes != NULL) *out = bw_hash(bytes, (size_t)size);
+    Py_DECREF(text);
+    return bytes == NULL ? -1 : 0;
 }
 
 PyObject *

@@ -53,16 +53,20 @@ struct bw_plan {
     uint32_t stage_count;
     bw_segment *segments;  // by graph step
     bw_graph *graph;
-    uint32_t worker_count;
+    uint32_t worker_count;  // of the whole cluster
     _Atomic(PyObject *)
         *current;            // by worker: label of the step whose user code runs, or NULL; borrowed
     atomic_bool broken_off;  // workers shall leave the user's code
 };
 
-/// Reads `list` (of tuples, see _engine.pyi) and lowers it for `worker_count` workers. NULL and an
-/// exception if it is malformed. Attached.
+/// Reads `list` (of tuples, see _engine.pyi) and lowers it for a cluster of `worker_count` workers. NULL and
+/// an exception if it is malformed. Attached.
 bw_plan *bw_plan_new(bw_engine_state *state, PyObject *list, uint32_t worker_count);
 void bw_plan_free(bw_plan *plan);  // attached; NULL is allowed
+
+/// Sets a number that is the same in two processes if their plans are: the steps' kinds, ids and order, and
+/// what they were lowered to; not what the functions do. 0, or -1 with an exception. Attached.
+int bw_plan_hash(const bw_plan *plan, uint64_t *out);
 
 /// The label of a graph step's first step of the user's, borrowed; NULL if there is no such step.
 PyObject *bw_plan_label(const bw_plan *plan, uint32_t graph_step);

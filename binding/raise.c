@@ -1,6 +1,9 @@
 #include "raise.h"
 
 #include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "attribute.h"
 
@@ -150,25 +153,92 @@ bw_raise_from_pending(PyObject *type, const char *format, ...)
     PyErr_SetRaisedException(exception);
 }
 
+/// What was sent as UTF-8, whatever it is: new str, or NULL.
+static PyObject *
+decode(const char *text)
+{
+    return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+}
+
 void
-bw_raise_status(bw_engine_state *state, bw_status status, PyObject *label)
+bw_raise_on_way(bw_engine_state *state, PyObject *label)
+{
+    PyObject *original = PyErr_GetRaisedException();
+    PyObject *text = NULL;
+    if (original == NULL) return;
+    if (Py_IS_TYPE(original, (PyTypeObject *)state->BytewaxRuntimeError)) {
+        text = text_of(original);
+        if (text == NULL) clear_error();
+    }
+    if (PyErr_Occurred()) {  // an interrupt that came meanwhile
+        Py_DECREF(original);
+    } else if (text == NULL) {
+        PyErr_SetRaisedException(original);
+    } else {
+        PyObject *cause = PyException_GetCause(original);
+        if (cause != NULL) PyErr_SetRaisedException(cause);
+        bw_raise_from_pending(state->BytewaxRuntimeError, "on the way into step %R: %U", label, text);
+        Py_DECREF(original);
+    }
+    Py_XDECREF(text);
+}
+
+void
+bw_raise_status(bw_engine_state *state, bw_status status, const bw_error *error, PyObject *label)
 {
     if (PyErr_Occurred()) return;
     if (status == BW_ENOMEM) {
         PyErr_NoMemory();
-    } else if (label != NULL) {
-        PyErr_Format(state->BytewaxRuntimeError, "the engine failed in step %R: %s", label,
-                     bw_status_text(status));
-    } else {
-        PyErr_Format(state->BytewaxRuntimeError, "the engine failed: %s", bw_status_text(status));
+        return;
     }
+    PyObject *text =
+        decode(error == NULL || error->text[0] == '\0' ? bw_status_text(status) : error->text);
+    if (text == NULL) return;
+    if (label != NULL) {
+        PyErr_Format(state->BytewaxRuntimeError, "the engine failed in step %R: %U", label, text);
+    } else {
+        PyErr_Format(state->BytewaxRuntimeError, "the engine failed: %U", text);
+    }
+    Py_DECREF(text);
 }
 
-/// The lines of a traceback, each after the prefix: new str, or NULL.
-static PyObject *
-format_exception(PyObject *exception, const char *name)
+void
+bw_raise_connect(bw_engine_state *state, const bw_error *error)
 {
-    PyObject *prefix = NULL, *text = NULL, *lines = NULL, *joined = NULL, *empty = NULL;
+    PyObject *text = decode(error->text);
+    if (text == NULL) return;
+    PyErr_Format(state->BytewaxRuntimeError, "error building timely communication pipeline: %U", text);
+    Py_DECREF(text);
+}
+
+void
+bw_raise_remote(bw_engine_state *state, const bw_link_failure *failure)
+{
+    PyObject *text = decode(failure->text), *step = decode(failure->step);
+    if (text == NULL || step == NULL) goto done;
+    if (!failure->reported) {
+        PyErr_SetObject(state->BytewaxRuntimeError, text);
+    } else if (failure->worker == UINT32_MAX) {
+        PyErr_Format(state->BytewaxRuntimeError, "process %u ended the run: %U",
+                     (unsigned int)failure->process, text);
+    } else if (PyUnicode_GET_LENGTH(step) == 0) {
+        PyErr_Format(state->BytewaxRuntimeError, "process %u failed: worker %u died\n%U",
+                     (unsigned int)failure->process, (unsigned int)failure->worker, text);
+    } else {
+        PyErr_Format(state->BytewaxRuntimeError,
+                     "process %u failed: worker %u died, in or after step %R\n%U",
+                     (unsigned int)failure->process, (unsigned int)failure->worker, step, text);
+    }
+
+done:
+    Py_XDECREF(text);
+    Py_XDECREF(step);
+}
+
+/// traceback.format_exception() in one piece: new str, or NULL.
+static PyObject *
+format_exception(PyObject *exception)
+{
     PyObject *traceback = PyImport_ImportModule("traceback");
     if (traceback == NULL) return NULL;
     PyObject *frames = PyException_GetTraceback(exception);  // new, or NULL for none
@@ -178,26 +248,31 @@ format_exception(PyObject *exception, const char *name)
     Py_XDECREF(frames);
     Py_DECREF(traceback);
     if (parts == NULL) return NULL;
-    empty = PyUnicode_FromString("");
+    PyObject *empty = PyUnicode_FromString(""), *text = NULL;
     if (empty != NULL) text = PyUnicode_Join(empty, parts);
-    if (text != NULL) lines = PyUnicode_Splitlines(text, 0);
-    prefix = PyUnicode_FromFormat("\n<%s> ", name);
-    if (lines != NULL && prefix != NULL) joined = PyUnicode_Join(prefix, lines);
-    PyObject *result = NULL;
-    if (joined != NULL) result = PyUnicode_FromFormat("<%s> %U\n", name, joined);
-    Py_DECREF(parts);
     Py_XDECREF(empty);
-    Py_XDECREF(text);
+    Py_DECREF(parts);
+    return text;
+}
+
+/// Each line of a text after `<name> `: new str, or NULL.
+static PyObject *
+prefix_lines(PyObject *text, const char *name)
+{
+    PyObject *lines = PyUnicode_Splitlines(text, 0), *joined = NULL, *result = NULL;
+    PyObject *prefix = PyUnicode_FromFormat("\n<%s> ", name);
+    if (lines != NULL && prefix != NULL) joined = PyUnicode_Join(prefix, lines);
+    if (joined != NULL) result = PyUnicode_FromFormat("<%s> %U\n", name, joined);
     Py_XDECREF(lines);
     Py_XDECREF(prefix);
     Py_XDECREF(joined);
     return result;
 }
 
-void
-bw_print_exception(PyObject *exception, const char *name)
+/// Writes a text (NULL: none) to sys.stderr, and clears what failed meanwhile.
+static void
+write_error(PyObject *text)
 {
-    PyObject *text = format_exception(exception, name);
     PyObject *error_stream = PySys_GetObject("stderr");  // borrowed
     if (text != NULL && error_stream != NULL && error_stream != Py_None) {
         Py_INCREF(error_stream);
@@ -206,5 +281,73 @@ bw_print_exception(PyObject *exception, const char *name)
         Py_DECREF(error_stream);
     }
     PyErr_Clear();
+}
+
+/// UTF-8 of a str (NULL: none), malloc()ed; NULL where that can't be had, with no exception set.
+static char *
+copy_text(PyObject *text)
+{
+    PyObject *bytes = NULL;
+    // Half a surrogate pair is no UTF-8.
+    if (text != NULL) bytes = PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
+    char *copy = bytes == NULL ? NULL : strdup(PyBytes_AS_STRING(bytes));
+    Py_XDECREF(bytes);
+    PyErr_Clear();
+    return copy;
+}
+
+char *
+bw_exception_text(PyObject *exception)
+{
+    PyObject *text = format_exception(exception);
+    char *copy = copy_text(text);
     Py_XDECREF(text);
+    return copy;
+}
+
+char *
+bw_interruption_text(PyObject *exception)
+{
+    const char *name = Py_TYPE(exception)->tp_name;
+    PyObject *said = PyObject_Str(exception), *text = NULL;
+    if (said == NULL) PyErr_Clear();
+    if (said == NULL || PyUnicode_GET_LENGTH(said) == 0) {
+        text = PyUnicode_FromFormat("interrupted by %s", name);
+    } else {
+        text = PyUnicode_FromFormat("interrupted by %s: %U", name, said);
+    }
+    char *copy = copy_text(text);
+    Py_XDECREF(said);
+    Py_XDECREF(text);
+    return copy;
+}
+
+void
+bw_print_exception(PyObject *exception, const char *name)
+{
+    PyObject *text = format_exception(exception), *lines = NULL;
+    if (text != NULL) lines = prefix_lines(text, name);
+    write_error(lines);
+    Py_XDECREF(text);
+    Py_XDECREF(lines);
+}
+
+void
+bw_print_remote(const bw_link_failure *failure)
+{
+    PyObject *text = decode(failure->text), *lines = NULL;
+    if (text != NULL && failure->reported && failure->worker != UINT32_MAX) {
+        char name[80];
+        PyOS_snprintf(name, sizeof name, "bytewax:worker-%u of process %u",
+                      (unsigned int)failure->worker, (unsigned int)failure->process);
+        lines = prefix_lines(text, name);
+    } else if (text != NULL && failure->reported) {
+        lines = PyUnicode_FromFormat("bytewax: process %u ended the run: %U\n",
+                                     (unsigned int)failure->process, text);
+    } else if (text != NULL) {
+        lines = PyUnicode_FromFormat("bytewax: %U\n", text);
+    }
+    write_error(lines);
+    Py_XDECREF(text);
+    Py_XDECREF(lines);
 }

@@ -6,6 +6,7 @@
 #include "compat.h"
 
 #include "base/status.h"
+#include "cluster/link.h"
 #include "state.h"
 
 /// Decorates the pending exception: one of the same class (KeyError: of RuntimeError too) whose text
@@ -24,10 +25,29 @@ void bw_note_user(PyObject *label);
 /// Sets `type` with the text, and the pending exception as its cause.
 void bw_raise_from_pending(PyObject *type, const char *format, ...);
 
-/// Sets the exception for a failure of the engine's own, unless one is pending.
-void bw_raise_status(bw_engine_state *state, bw_status status, PyObject *label);
+/// Names the step for which an item was on its way in the pending exception, if that is about such an item.
+void bw_raise_on_way(bw_engine_state *state, PyObject *label);
+
+/// Sets the exception for a failure of the engine's own, unless one is pending. `error` may be NULL or empty:
+/// there is no more to say than the status does.
+void bw_raise_status(bw_engine_state *state, bw_status status, const bw_error *error, PyObject *label);
+
+/// Sets the exception for a process that can't listen, or not be part of its cluster.
+void bw_raise_connect(bw_engine_state *state, const bw_error *error);
+
+/// Sets the exception for what another process, or the connection to one, failed with.
+void bw_raise_remote(bw_engine_state *state, const bw_link_failure *failure);
+
+/// The traceback of an exception as UTF-8, malloc()ed; NULL where that can't be had. Never fails otherwise.
+char *bw_exception_text(PyObject *exception);
+
+/// How other processes are told of the exception that interrupted this one, likewise.
+char *bw_interruption_text(PyObject *exception);
 
 /// Writes an exception's traceback to sys.stderr, each line after `<name> `, in one piece. Never fails.
 void bw_print_exception(PyObject *exception, const char *name);
+
+/// Likewise what bw_raise_remote() is about.
+void bw_print_remote(const bw_link_failure *failure);
 
 #endif

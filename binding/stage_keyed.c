@@ -26,7 +26,7 @@ insert(bw_stage *stage, PyObject *key, bw_bytes bytes, uint64_t hash, PyObject *
         *state_of(entry) = state;
         return entry;
     }
-    bw_raise_status(stage->plan->state, status, stage->label);
+    bw_raise_status(stage->plan->state, status, NULL, stage->label);
     Py_XDECREF(plain);
     Py_DECREF(state);
     return NULL;

@@ -16,6 +16,7 @@ typedef struct bw_engine_state {
     PyTypeObject *ListSink;
     PyTypeObject *PrintSink;
     PyTypeObject *FileSink;
+    PyObject *codec;  // tuple of what the codec imports (codec_format.h); NULL until it is needed
 } bw_engine_state;
 
 /// The state of the module `bytewax._engine`. Attached.

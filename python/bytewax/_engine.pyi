@@ -1,10 +1,20 @@
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
-from typing import Any, Protocol, final, type_check_only
+from typing import Any, Protocol, TypedDict, final, type_check_only
 
 @type_check_only
 class Appendable(Protocol):
     def append(self, item: Any, /) -> object: ...
+
+@type_check_only
+class Net(TypedDict):
+    process_id: int
+    addresses: Sequence[str]  # of all processes
+    listen_fd: int  # a socket that listens for this process, taken over; -1: none
+    secret: bytes  # b"": none
+    tls: tuple[str, str, str] | None  # files: certificate, key, authorities
+    connect_timeout: float  # s; 0: for ever
+    timeout: float  # s
 
 class BytewaxRuntimeError(RuntimeError): ...
 class UserKeyError(KeyError, RuntimeError): ...
@@ -15,7 +25,14 @@ def run(
     worker_count: int,
     epoch_interval_us: int,
     threads: bool,
+    net: Net | None = None,
 ) -> None: ...
+def _die_with(fd: int, /) -> None: ...
+
+# For tests. An item of the shape "keyed" is written (key, value) and read (key, hash, value); one of the
+# shape "part" is (index, key, value).
+def _encode(items: Iterable[Any], shape: str = "plain") -> bytes: ...
+def _decode(data: bytes, shape: str = "plain", loads: Callable[[memoryview], Any] | None = None) -> list[Any]: ...
 
 @final
 class IterSource:
