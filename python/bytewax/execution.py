@@ -12,6 +12,9 @@ from bytewax.errors import BytewaxRuntimeError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import timedelta
+    from typing import Any
+
+    from bytewax._engine import Net
 
 __all__ = [
     "EpochConfig",
@@ -19,6 +22,7 @@ __all__ = [
     "TestingEpochConfig",
     "cluster_main",
     "run_main",
+    "spawn_cluster",
 ]
 
 _DEFAULT_EPOCH_US = 10_000_000
@@ -104,12 +108,6 @@ def _check_addresses(addresses: object) -> list[str]:
         if not isinstance(address, str):
             msg = f"argument 'addresses': expected a list of `str`; got {address!r} in it"
             raise TypeError(msg)
-    if len(checked) > 1:
-        msg = (
-            "argument 'addresses': clusters of several processes are not supported by this version: "
-            f"expected at most one address; got {checked!r}"
-        )
-        raise ValueError(msg)
     return checked
 
 
@@ -124,6 +122,14 @@ def _check_count(name: str, value: object) -> int:
         msg = f"argument '{name}': can't convert negative int to unsigned; got {count}"
         raise OverflowError(msg)
     return int(count)
+
+
+def _check_at_least_one(name: str, value: object) -> int:
+    count = _check_count(name, value)
+    if count == 0:
+        msg = f"argument '{name}': must be at least 1; got 0"
+        raise ValueError(msg)
+    return count
 
 
 def under_run_script() -> bool:
@@ -186,9 +192,12 @@ def cluster_main(
     worker_count_per_proc: int = 1,
     epoch_config: EpochConfig | None = None,
 ) -> None:
-    """Run a dataflow on workers that have threads of their own. Returns when all input is finished.
+    """Run one process of a cluster: workers with threads of their own. Returns when all input is finished.
 
-    This version runs clusters of one process. If its address is given, the port is bound for the run.
+    Every process of the cluster runs this, with the same dataflow, addresses and number of workers; they may
+    start in any order. With addresses that other machines can reach they need a secret or TLS, which the
+    environment gives: `BYTEWAX_CLUSTER_SECRET` or `BYTEWAX_CLUSTER_SECRET_FILE`, or
+    `BYTEWAX_CLUSTER_TLS_CERT`, `BYTEWAX_CLUSTER_TLS_KEY` and `BYTEWAX_CLUSTER_TLS_CA`.
 
     Under `python -m bytewax.run` this does nothing: there the dataflow is run for you.
 
@@ -198,15 +207,16 @@ def cluster_main(
         proc_id: Which of them this process is, from 0.
         epoch_interval: How long an epoch lasts; 10 seconds if not given.
         recovery_config: Must be `None`: this version keeps no state between runs.
-        worker_count_per_proc: How many workers.
+        worker_count_per_proc: How many workers each process has.
         epoch_config: The epoch interval, as Bytewax 0.15 took it.
 
     Raises:
         TypeError: An argument is of a wrong type.
-        ValueError: An argument is out of range, or there are several addresses.
+        ValueError: An argument, or a variable of the environment, is out of range.
         OverflowError: `proc_id` or `worker_count_per_proc` is negative.
         RuntimeError: A worker failed: what happened is its `__cause__`, and on the standard error. Or
-            the address can't be bound.
+            another process did, the message says which. Or the cluster can't be formed: an address is
+            wrong or in use, a process does not come or is another one than expected.
         KeyboardInterrupt: SIGINT came in.
     """
     if under_run_script():
@@ -231,8 +241,12 @@ def run_in_workers(
     recovery_config: None = None,
     worker_count_per_proc: int = 1,
     epoch_config: EpochConfig | None = None,
+    net: Net | None = None,
 ) -> None:
-    """Do what `cluster_main` does, under `python -m bytewax.run` too."""
+    """Do what `cluster_main` does, under `python -m bytewax.run` too.
+
+    `net` is how to find the other processes, if not as the environment says.
+    """
     _check_flow(flow)
     addresses = _check_addresses(addresses)
     proc_id = _check_count("proc_id", proc_id)
@@ -240,29 +254,79 @@ def run_in_workers(
     if proc_id >= process_count:
         msg = f"argument 'proc_id': must be less than the number of processes, {process_count}; got {proc_id}"
         raise ValueError(msg)
-    worker_count = _check_count("worker_count_per_proc", worker_count_per_proc)
-    if worker_count == 0:
-        msg = "argument 'worker_count_per_proc': must be at least 1; got 0"
-        raise ValueError(msg)
+    worker_count = _check_at_least_one("worker_count_per_proc", worker_count_per_proc)
     epoch_interval_us = _epoch_us(epoch_interval, epoch_config)
     _check_recovery_config(recovery_config)
 
-    listener = None
-    if addresses:
-        from bytewax._listener import Listener
+    if addresses and net is None:
+        from bytewax._cluster import net_of
 
-        listener = Listener(addresses[proc_id])
+        net = net_of(addresses, proc_id)
+    _run_with_net(flow, net, worker_count, epoch_interval_us)
+
+
+def spawn_cluster(
+    flow: Dataflow,
+    *,
+    epoch_config: EpochConfig | None = None,
+    recovery_config: None = None,
+    proc_count: int = 1,
+    worker_count_per_proc: int = 1,
+    mp_ctx: Any = None,
+    epoch_interval: timedelta | None = None,
+) -> None:
+    """Run a dataflow in processes that are started for it on this machine (Bytewax 0.15).
+
+    As with everything that `multiprocessing` starts, the calling program must be guarded by
+    `if __name__ == "__main__":`, and what it holds in memory stays there: a process has a copy of the dataflow.
+    Under `python -m bytewax.run` this does nothing: there the dataflow is run for you, by `-p` in many processes.
+
+    Args:
+        flow: The dataflow. It must pickle; with `cloudpickle` or `dill` installed functions may be lambdas.
+        epoch_config: How long an epoch lasts; 10 seconds if not given.
+        recovery_config: Must be `None`: this version keeps no state between runs.
+        proc_count: How many processes.
+        worker_count_per_proc: How many workers each of them has.
+        mp_ctx: The context of `multiprocessing` to start them by; that of "spawn" if not given.
+        epoch_interval: The epoch interval, as Bytewax 0.16 takes it.
+
+    Raises:
+        TypeError: An argument is of a wrong type.
+        ValueError: An argument is out of range.
+        RuntimeError: A process died, or the dataflow can't be pickled.
+        KeyboardInterrupt: SIGINT came in.
+
+    An exception in a function, source or sink of the dataflow is raised here as it was there.
+    """
+    if under_run_script():
+        return
+    _check_flow(flow)
+    process_count = _check_at_least_one("proc_count", proc_count)
+    worker_count = _check_at_least_one("worker_count_per_proc", worker_count_per_proc)
+    epoch_interval_us = _epoch_us(epoch_interval, epoch_config)
+    _check_recovery_config(recovery_config)
+
+    from bytewax._spawn import run_spawned
+
+    run_spawned(_run_part, flow, process_count, mp_ctx, (worker_count, epoch_interval_us))
+
+
+def _run_part(flow: Dataflow, net: Net, options: tuple[int, int]) -> None:
+    """Run the part of a process that `spawn_cluster` has started."""
+    worker_count, epoch_interval_us = options
+    _run_with_net(flow, net, worker_count, epoch_interval_us)
+
+
+def _run_with_net(flow: Dataflow, net: Net | None, worker_count: int, epoch_interval_us: int) -> None:
     try:
         plan = _plan_in_workers(flow)
-        _engine.run(
-            plan,
-            worker_count=worker_count,
-            epoch_interval_us=epoch_interval_us,
-            threads=True,
-        )
-    finally:
-        if listener is not None:
-            listener.close()
+    except BaseException:
+        if net is not None and net["listen_fd"] >= 0:
+            import os
+
+            os.close(net["listen_fd"])  # else the engine's
+        raise
+    _engine.run(plan, worker_count=worker_count, epoch_interval_us=epoch_interval_us, threads=True, net=net)
 
 
 def _plan_in_workers(flow: Dataflow) -> list[tuple[object, ...]]:

@@ -19,19 +19,23 @@ import warnings
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from bytewax import _local_cluster
+from bytewax._cluster import net_of, timeouts
 from bytewax.dataflow import Dataflow
+from bytewax.errors import BytewaxRuntimeError
 from bytewax.execution import run_in_thread, run_in_workers
 from bytewax.parse import proc_id_of_pod, read_hostfile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import FrameType
+    from types import FrameType, TracebackType
+
+    from bytewax._engine import Net
 
 __all__ = ["cli_main"]
 
 _DEFAULT_NAME = "flow"
 _DEFAULT_EPOCH_S = 10.0
-_NO_PROCESSES = "several processes are not supported by this version; use -w for several workers"
 _NO_RECOVERY = "recovery is not supported by this version"
 
 
@@ -47,42 +51,86 @@ def cli_main(
 ) -> None:
     """Run a dataflow as `python -m bytewax.run` does.
 
-    One worker runs in this thread; more of them, or with a `process_id`, in threads of their own.
+    One worker runs in this thread; more of them, or with a `process_id`, in threads of their own. Several
+    processes are started from the command line of this program: each of them comes to this call and
+    runs its part of the dataflow there, while this process waits for all.
 
     Args:
         flow: The dataflow.
-        processes: How many processes: this version runs one.
-        workers_per_process: How many workers.
-        process_id: Which process of a cluster this is, from 0.
-        addresses: `"host:port"` of each process of the cluster.
+        processes: How many processes to start.
+        workers_per_process: How many workers each of them has.
+        process_id: Which process of a cluster this is, from 0; it starts no others then.
+        addresses: `"host:port"` of each process of the cluster; not used without a `process_id`.
         epoch_interval: How many seconds an epoch lasts; 10 if not given.
         recovery_config: Must be `None`: this version keeps no state between runs.
 
     Raises:
-        RuntimeError: `processes` is given together with `process_id` or `addresses`.
-        ValueError: There are to be several processes, or an argument is out of range.
+        RuntimeError: `processes` is given together with `process_id` or `addresses`; or a process failed.
+        ValueError: An argument is out of range.
+        KeyboardInterrupt: SIGINT came in.
+        SystemExit: SIGTERM came in, and ended all processes.
     """
     if processes not in (None, 1):
         if process_id is not None or addresses is not None:
             msg = "Can't specify both 'processes' and 'process_id/addresses'"
             raise RuntimeError(msg)
-        msg = f"argument 'processes': {_NO_PROCESSES}; got {processes!r}"
-        raise ValueError(msg)
-    interval = None if epoch_interval is None else timedelta(seconds=epoch_interval)
-    worker_count = 1 if workers_per_process is None else workers_per_process
-    if process_id is None and worker_count == 1:
-        if addresses is not None and len(addresses) > 1:
-            msg = f"argument 'addresses': {_NO_PROCESSES}; got {addresses!r}"
+        if processes < 1:
+            msg = f"argument 'processes': must be at least 1; got {processes!r}"
             raise ValueError(msg)
+        net = _local_cluster.take_place()
+        if net is None:
+            _run_children(processes)
+            return
+    else:
+        net = None
+    _run_part(
+        flow,
+        net,
+        addresses if process_id is not None else None,
+        process_id,
+        worker_count=1 if workers_per_process is None else workers_per_process,
+        epoch_interval=epoch_interval,
+        recovery_config=recovery_config,
+    )
+
+
+def _run_children(process_count: int) -> None:
+    main = sys.modules["__main__"]
+    is_module = getattr(main, "__spec__", None) is not None
+    if not is_module and not os.path.exists(getattr(main, "__file__", "")) and "-c" not in sys.orig_argv:
+        msg = "an interactive session can't be started again in several processes; use `spawn_cluster`"
+        raise BytewaxRuntimeError(msg)
+    failures = _local_cluster.run_children(process_count)
+    if failures:
+        msg = f"{'; '.join(failures)}; look for errors above"
+        raise BytewaxRuntimeError(msg)
+
+
+def _run_part(
+    flow: Dataflow,
+    net: Net | None,
+    addresses: list[str] | None,
+    process_id: int | None,
+    *,
+    worker_count: int,
+    epoch_interval: float | None,
+    recovery_config: None = None,
+) -> None:
+    """Run what this process has of a dataflow, with others if it knows `net` or `addresses`."""
+    interval = None if epoch_interval is None else timedelta(seconds=epoch_interval)
+    if net is not None:
+        addresses, process_id = list(net["addresses"]), net["process_id"]
+    if process_id is None and worker_count == 1:
         run_in_thread(flow, epoch_interval=interval, recovery_config=recovery_config)
     else:
         run_in_workers(
             flow,
-            addresses if process_id is not None else None,
+            addresses,
             process_id or 0,
             epoch_interval=interval,
             recovery_config=recovery_config,
             worker_count_per_proc=worker_count,
+            net=net,
         )
 
 
@@ -150,7 +198,9 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dataflow-args", metavar="ARG", nargs="*", help="arguments for the factory, each a string")
 
     scaling = parser.add_argument_group(
-        "Scaling", "How many workers run the dataflow. This version runs them in one process."
+        "Scaling",
+        "How many workers run the dataflow, here or in a cluster. "
+        "-p starts all of its processes on this machine, -i and -a make this one a process of it.",
     )
     scaling.add_argument(
         "-p",
@@ -158,7 +208,7 @@ def _make_parser() -> argparse.ArgumentParser:
         type=_positive_int,
         action=_EnvDefault,
         env="BYTEWAX_PROCESSES",
-        help="number of processes to run",
+        help="number of processes to start on this machine",
     )
     scaling.add_argument(
         "-w",
@@ -209,13 +259,6 @@ def _make_parser() -> argparse.ArgumentParser:
 def _refuse_what_comes_later(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     if args.recovery or args.sqlite_directory or args.kafka_brokers is not None or args.kafka_topic:
         parser.error(f"{_NO_RECOVERY}: -r, --sqlite-directory, --kafka-brokers and --kafka-topic can't be given")
-    if args.processes not in (None, 1):
-        parser.error(f"argument -p/--processes: {_NO_PROCESSES}; got {args.processes}")
-    addresses = _split_addresses(args.addresses)
-    if addresses is not None and len(addresses) > 1:
-        parser.error(f"argument -a/--addresses: {_NO_PROCESSES}; got {args.addresses}")
-    if args.process_id is not None and args.process_id > 0:
-        parser.error(f"argument -i/--process-id: must be less than the number of processes, 1; got {args.process_id}")
 
 
 def _split_addresses(addresses: str | None) -> list[str] | None:
@@ -394,20 +437,80 @@ def _end_on_sigterm(_signum: int, _frame: FrameType | None) -> None:
     sys.exit(128 + signal.SIGTERM)
 
 
+def _net(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Net | None:
+    """Say how to find the other processes of the cluster that the command line gives; None if it gives none."""
+    addresses = _split_addresses(args.addresses)
+    if args.process_id is None or not addresses:
+        return None
+    if args.process_id >= len(addresses):
+        parser.error(
+            f"argument -i/--process-id: must be less than the number of addresses, {len(addresses)}; "
+            f"got {args.process_id}"
+        )
+    try:
+        return net_of(addresses, args.process_id)
+    except ValueError as ex:
+        parser.error(str(ex))
+
+
+def _run_local_cluster(parser: argparse.ArgumentParser, process_count: int) -> None:
+    try:
+        timeouts()  # said once here, not by each child
+    except ValueError as ex:
+        parser.error(str(ex))
+    if _local_cluster.run_children(process_count):
+        sys.exit(1)
+
+
 def _main() -> None:
     signal.signal(signal.SIGTERM, _end_on_sigterm)
+    net = _local_cluster.take_place()
     args = _parse_args()
-    _refuse_what_comes_later(_make_parser(), args)
+    parser = _make_parser()
+    _refuse_what_comes_later(parser, args)
+    if net is None and args.processes not in (None, 1):
+        _run_local_cluster(parser, args.processes)
+        return
+    if net is None:
+        _run_located(args, _net(parser, args))
+    else:
+        _run_as_child(args, net)
+
+
+def _run_located(args: argparse.Namespace, net: Net | None) -> None:
     module_name, _, dataflow_name = args.import_str.partition(":")
-    flow = _locate_dataflow(module_name, dataflow_name)
-    cli_main(
-        flow,
-        processes=args.processes,
-        workers_per_process=args.workers_per_process,
-        process_id=args.process_id,
-        addresses=_split_addresses(args.addresses),
+    _run_part(
+        _locate_dataflow(module_name, dataflow_name),
+        net,
+        [],
+        args.process_id,
+        worker_count=args.workers_per_process or 1,
         epoch_interval=args.epoch_interval,
     )
+
+
+def _run_as_child(args: argparse.Namespace, net: Net) -> None:
+    """Run a part of a local cluster. Its processes share one standard error: all is said once, and in one piece."""
+    sys.excepthook = _print_in_one_piece
+    try:
+        _run_located(args, net)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)  # the parent says it
+    except BytewaxRuntimeError as ex:
+        # A worker's traceback was printed where it failed, and stands in the message of the other processes.
+        what, _, _ = str(ex).partition("\nTraceback ")
+        _print_error(f"bytewax.run: process {net['process_id']}: {what}\n")
+        sys.exit(1)
+
+
+def _print_in_one_piece(kind: type[BaseException], exception: BaseException, where: TracebackType | None) -> None:
+    _print_error("".join(traceback.format_exception(kind, exception, where)))
+
+
+def _print_error(text: str) -> None:
+    if sys.stderr is not None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 if __name__ == "__main__":

@@ -134,13 +134,9 @@ def test_addresses_must_be_a_list_of_str(flow, addresses):
         cluster_main(flow, addresses, 0)
 
 
-def test_several_addresses_are_refused(flow, out):
-    with pytest.raises(ValueError, match="not supported by this version"):
-        cluster_main(flow, ["localhost:2101", "localhost:2102"], 0)
-    assert out == []
-
-
-@pytest.mark.parametrize(("addresses", "proc_id"), [([], 1), (None, 5), (["localhost:2101"], 1)])
+@pytest.mark.parametrize(
+    ("addresses", "proc_id"), [([], 1), (None, 5), (["localhost:2101"], 1), (["localhost:2101", "localhost:2102"], 2)]
+)
 def test_proc_id_must_be_in_range(flow, addresses, proc_id):
     with pytest.raises(ValueError, match="argument 'proc_id'"):
         cluster_main(flow, addresses, proc_id)
@@ -192,7 +188,6 @@ def test_a_port_in_use_is_a_runtime_error(flow, out, free_port):
         with pytest.raises(RuntimeError, match="Address already in use") as caught:
             cluster_main(flow, [f"127.0.0.1:{free_port}"], 0)
     assert "error building timely communication pipeline" in str(caught.value)
-    assert isinstance(caught.value.__cause__, OSError)
     assert out == []
 
 
@@ -206,7 +201,7 @@ def test_a_bad_address_is_a_runtime_error(flow, address):
 def test_an_unknown_host_is_a_runtime_error(flow):
     with pytest.raises(RuntimeError, match="failed to lookup address information") as caught:
         cluster_main(flow, ["host.invalid:2101"], 0)
-    assert isinstance(caught.value.__cause__, OSError)
+    assert "error building timely communication pipeline" in str(caught.value)
 
 
 def test_the_port_is_free_after_a_failure(flow, free_port):

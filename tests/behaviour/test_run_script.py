@@ -190,8 +190,9 @@ def test_a_process_of_a_cluster_of_one(script, free_port):
     assert lines == ["0", "1", "2", "bytewax:worker-0", "bytewax:worker-1", "bytewax:worker-1"]
 
 
-def test_addresses_without_a_process_id_are_not_used(script, free_port):
-    assert lines_of(script("simple", "-a", f"localhost:{free_port}", text=WORKERS))[-1] == "MainThread"
+@pytest.mark.parametrize("addresses", ["localhost:2101", "localhost:2101;host.invalid:1", "nonsense"])
+def test_addresses_without_a_process_id_are_not_used(script, addresses):
+    assert lines_of(script("simple", "-a", addresses, text=WORKERS))[-1] == "MainThread"
 
 
 EPOCHS = FLOW + "flow.inspect_epoch(lambda epoch, item: print('epoch', epoch))\n"
@@ -285,11 +286,13 @@ def test_processes_beside_a_process_id_are_ignored_with_a_warning(script, free_p
         (["simple", "-w", "-1"], {}, "-w/--workers-per-process"),
         (["simple", "-w", "two"], {}, "-w/--workers-per-process"),
         (["simple", "-p", "0"], {}, "-p/--processes"),
-        (["simple", "-p", "2"], {}, "several processes are not supported by this version"),
-        (["simple", "-p", "2", "-w", "2"], {}, "several processes are not supported by this version"),
-        (["simple", "-a", "localhost:2101;localhost:2102"], {}, "several processes are not supported"),
-        (["simple", "-i", "0", "-a", "localhost:2101;localhost:2102"], {}, "several processes are not supported"),
+        (["simple", "-p", "-1"], {}, "-p/--processes"),
+        (["simple", "-p", "two"], {}, "-p/--processes"),
+        (["simple", "-p", "2", "-w", "0"], {}, "-w/--workers-per-process"),
+        (["simple", "-p", "2"], {"BYTEWAX_CLUSTER_TIMEOUT": "soon"}, "BYTEWAX_CLUSTER_TIMEOUT"),
         (["simple", "-i", "1", "-a", "localhost:2101"], {}, "-i/--process-id"),
+        (["simple", "-i", "2", "-a", "localhost:2101;localhost:2102"], {}, "-i/--process-id"),
+        (["simple", "-i", "0", "-a", "127.0.0.1:2101"], {"BYTEWAX_CLUSTER_SECRET": ""}, "BYTEWAX_CLUSTER_SECRET"),
         (["simple", "-i", "-1", "-a", "localhost:2101"], {}, "-i/--process-id"),
         (["simple", "-i", "0"], {}, "the addresses option is required if a process_id is passed"),
         (["simple", "--sqlite-directory", "."], {}, "recovery is not supported by this version"),
@@ -302,7 +305,7 @@ def test_processes_beside_a_process_id_are_ignored_with_a_warning(script, free_p
         (["simple", "--epoch-interval", "1e300"], {}, "--epoch-interval"),
         (["simple", "--epoch-interval", "-1"], {}, "--epoch-interval"),
         (["simple:flow", "-d", "flow"], {}, "-d"),
-        (["simple"], {"BYTEWAX_PROCESSES": "2"}, "several processes are not supported by this version"),
+        (["simple"], {"BYTEWAX_PROCESSES": "two"}, "two"),
         (["simple"], {"BYTEWAX_SQLITE_DIRECTORY": "."}, "recovery is not supported by this version"),
         (["simple"], {"BYTEWAX_WORKERS_PER_PROCESS": "two"}, "two"),
         (["simple"], {"BYTEWAX_PROCESS_ID": "0"}, "the addresses option is required"),
@@ -394,14 +397,19 @@ def test_cli_main_takes_processes_or_addresses(flow, kwargs):
         cli_main(flow, processes=2, **kwargs)
 
 
-def test_cli_main_refuses_several_processes(flow, out):
-    for kwargs in ({"processes": 2}, {"addresses": ["localhost:2101", "localhost:2102"]}):
-        with pytest.raises(ValueError, match="not supported by this version"):
-            cli_main(flow, **kwargs)
-    with pytest.raises(ValueError, match="not supported by this version"):
-        cli_main(flow, process_id=0, addresses=["localhost:2101", "localhost:2102"])
+def test_cli_main_checks_its_arguments(flow, out):
+    for count in (0, -1):
+        with pytest.raises(ValueError, match="argument 'processes'"):
+            cli_main(flow, processes=count)
+    with pytest.raises(ValueError, match="argument 'proc_id'"):
+        cli_main(flow, process_id=1, addresses=["localhost:2101"])
     with pytest.raises(TypeError, match="recovery_config"):
         cli_main(flow, recovery_config="directory")
     with pytest.raises(ValueError, match="worker_count_per_proc"):
         cli_main(flow, workers_per_process=0)
     assert out == []
+
+
+def test_cli_main_does_not_use_addresses_without_a_process_id(flow, out):
+    cli_main(flow, addresses=["localhost:2101", "host.invalid:2102"])
+    assert out == [0, 1, 2]

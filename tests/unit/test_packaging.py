@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SOURCES = ["binding", "engine", "python", "tools", "tests/sim"]
+SOURCES = ["binding", "engine", "python", "tools", "tests/fuzz", "tests/sim"]
 FILES = ["LICENSE", "README.md", "meson.build", "meson.options", "pyproject.toml"]
 BIN = Path(sys.executable).parent  # meson, ninja and meson-python are here
 
