@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """List the C files that the build compiles: `list_sources.py KIND [FOLDER]`, one path a line.
 
-KIND is `engine`, `testing`, `c-tests`, `sim` or `binding`; paths are relative to FOLDER, the root
+KIND is `engine`, `testing`, `c-tests`, `sim`, `fuzz` or `binding`; paths are relative to FOLDER, the root
 of the project unless it is given. `all` lists every file of every kind, so that `make` sees a change.
 """
 
@@ -24,10 +24,12 @@ def sources(kind: str) -> list[Path]:
         return [path for path in engine if is_test(path)]
     if kind == "sim":
         return sorted((ROOT / "tests" / "sim").glob("*_test.c"))
+    if kind == "fuzz":
+        return sorted((ROOT / "tests" / "fuzz").glob("fuzz_*.c"))
     if kind == "binding":
         return sorted((ROOT / "binding").glob("*.c"))
     if kind == "all":
-        return engine + sources("sim") + sources("binding")
+        return engine + sources("sim") + sources("fuzz") + sources("binding")
     msg = f"unknown kind of sources: {kind!r}"
     raise ValueError(msg)
 
