@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 
 BENCH = Path(__file__).resolve().parent
@@ -72,17 +73,29 @@ def c_program(name: str) -> Path:
         msg = f"{library.relative_to(ROOT)} is missing: run `make build`"
         raise Missing(msg)
     flags = ["-std=c17", "-Wall", "-Wextra", "-flto=auto", "-pthread", f"-I{ROOT / 'engine'}"]
-    compile_c(BENCH / "c" / f"{name}.c", target, flags, [library])
+    compile_c(BENCH / "c" / f"{name}.c", target, flags, [library], system_libraries())
     return target
 
 
-def compile_c(source: Path, target: Path, flags: list[str], libraries: list[Path]) -> None:
+def system_libraries() -> list[str]:
+    """What the linker is told of the libraries that the engine stands on."""
+    if shutil.which("pkg-config") is None:
+        msg = "there is no pkg-config"
+        raise Missing(msg)
+    names = ["libuv", "libssl", "libcrypto"]
+    done = subprocess.run(["pkg-config", "--libs", *names], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Missing(done.stderr.strip())
+    return done.stdout.split()
+
+
+def compile_c(source: Path, target: Path, flags: list[str], libraries: list[Path], others: Sequence[str] = ()) -> None:
     newest = max(path.stat().st_mtime for path in [source, *libraries])
     if target.exists() and target.stat().st_mtime > newest:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     compiler = os.environ.get("CC", "cc").split()
-    call([*compiler, "-O2", *flags, "-o", str(target), str(source), *map(str, libraries)])
+    call([*compiler, "-O2", *flags, "-o", str(target), str(source), *map(str, libraries), *others])
 
 
 def timely(*, make: bool) -> Path:

@@ -17,6 +17,7 @@ LABELS = {
     "p99": "p99",
     "wakeups_per_s": "wake-ups/s",
     "cpu_ms_per_s": "CPU ms/s",
+    "setup": "set-up",
 }
 NS_PER_US = 1000
 

@@ -14,11 +14,14 @@ class Engine:
     module: str  # of jobs/; "c" or "timely": a program of its own
     env: str  # whose interpreter
     threads: int = 0  # worker threads; 0: one worker in the calling thread
+    processes: int = 0  # 0: this one; else so many, connected through loopback, with so many threads each
 
 
 OURS, TWO_THREADS = "bytewax", "bytewax on two threads"
 OLD, OLD_TWO = "0.16.2", "0.16.2 on two threads"
 NEW, NEW_TWO = "0.21.1", "0.21.1 on two threads"
+OURS_TWO, OLD_PAIR, NEW_PAIR = "bytewax on two processes", "0.16.2 on two processes", "0.21.1 on two processes"
+EIGHT, PAIR, TIMELY_PAIR = "bytewax on 8 processes of 2 workers", "C pair", "timely on two processes"
 LOOP, IDEAL, BARE, C_API, TIMELY = "loop", "ideal", "bare interpreter", "C API", "timely"
 
 ENGINES = {
@@ -33,6 +36,12 @@ ENGINES = {
     BARE: Engine("bare", "bytewax"),
     C_API: Engine("c", "c", 2),
     TIMELY: Engine("timely", "timely", 2),
+    OURS_TWO: Engine("fluent", "bytewax", processes=2),
+    OLD_PAIR: Engine("fluent", "0.16.2", processes=2),
+    NEW_PAIR: Engine("operators", "0.21.1", processes=2),
+    EIGHT: Engine("fluent", "bytewax", 2, processes=8),
+    PAIR: Engine("pair", "c pair", processes=2),
+    TIMELY_PAIR: Engine("timely", "timely", 1, processes=2),
 }
 
 
@@ -81,6 +90,7 @@ class Row:
     quick: float
     few: dict[str, float] = field(default_factory=dict)  # items, for engines that take long
     keys: int = 0
+    item_bytes: int = 0  # of items that are bytes
     unit: str = "ns per item"
     metrics: tuple[str, ...] = ("cpu", "wall")
     digits: int = 0
@@ -92,7 +102,7 @@ class Row:
         return self.quick if quick else self.few.get(engine, self.items)
 
 
-UPSTREAM = {OLD, OLD_TWO, NEW, NEW_TWO}
+UPSTREAM = {OLD, OLD_TWO, OLD_PAIR, NEW, NEW_TWO, NEW_PAIR}
 MILLION = 1_000_000
 
 
@@ -126,6 +136,172 @@ def means(keys: int, **sizes: Any) -> Row:
         **sizes,
     )
 
+
+def cost_of_processes() -> tuple[Target, Target]:
+    """What two processes cost over one worker, in CPU time of both."""
+    text, engines = "CPU time of two processes over one worker's", (OURS, OURS_TWO)
+    figure = lambda one, two: two["cpu"] / one["cpu"]  # noqa: E731
+    return Target(text, engines, figure, at_most=1.4), Target(text, engines, figure, at_most=1.25, is_wish=True)
+
+
+def gain_of_processes(least: float) -> Target:
+    figure = lambda one, two: one["wall"] / two["wall"]  # noqa: E731
+    return Target("speed of two processes over one's, wall", (OURS, OURS_TWO), figure, at_least=least)
+
+
+def gain_over_upstream(least: float | None = None, wish: float | None = None) -> tuple[Target, ...]:
+    figure = lambda our, new: new["cpu"] / our["cpu"]  # noqa: E731
+    text, engines = "times as fast as 0.21.1, CPU", (OURS_TWO, NEW_PAIR)
+    wanted = [(least, False), (wish, True)]
+    return tuple(
+        Target(text, engines, figure, at_least=value, is_wish=is_wish, digits=0)
+        for value, is_wish in wanted
+        if value is not None
+    )
+
+
+def cpu_at_most(most: float) -> Target:
+    return Target("CPU ns per item", (OURS_TWO,), lambda our: our["cpu"], at_most=most, digits=0)
+
+
+# A cluster of two processes of one worker each, with a secret, as `python -m bytewax.run -p 2` has it.
+PAIR_ROWS = (
+    Row(
+        "two processes: partitioned output",
+        "partitioned",
+        (OURS_TWO, OLD_PAIR, NEW_PAIR),
+        items=MILLION,
+        few={OLD_PAIR: 50_000, NEW_PAIR: 200_000},
+        quick=5_000,
+        keys=10_000,
+        targets=(cpu_at_most(380), *gain_over_upstream(40, 90)),
+    ),
+    Row(
+        "two processes: word count, a source in each, per word",
+        "word_count_halves",
+        (OURS, OURS_TWO, OLD_PAIR, NEW_PAIR, TIMELY_PAIR),
+        items=2 * MILLION,
+        few={OLD_PAIR: 50_000, NEW_PAIR: 500_000},
+        quick=20_000,
+        targets=(*cost_of_processes(), gain_of_processes(1.3), *gain_over_upstream(wish=5)),
+    ),
+    Row(
+        "two processes: keyed running mean, 10,000 keys, a source in each",
+        "means_halves",
+        (OURS, OURS_TWO, OLD_PAIR, NEW_PAIR),
+        items=2 * MILLION,
+        few={OLD_PAIR: 50_000, NEW_PAIR: 500_000},
+        quick=20_000,
+        keys=10_000,
+        targets=(*cost_of_processes(), gain_of_processes(1.3), *gain_over_upstream(wish=10)),
+    ),
+    Row(
+        "two processes: a Python function of 5 us, a source in each",
+        "busy_halves",
+        (OURS, OURS_TWO, NEW_PAIR),
+        items=400_000,
+        few={NEW_PAIR: 200_000},
+        quick=1_000,
+        repetitions=5,
+        targets=(gain_of_processes(1.7),),
+    ),
+    Row(
+        "two processes: numbers dealt out in turn",
+        "deal",
+        (OURS_TWO, OLD_PAIR, NEW_PAIR),
+        items=2 * MILLION,
+        few={OLD_PAIR: 50_000, NEW_PAIR: 500_000},
+        quick=20_000,
+        repetitions=5,
+        targets=(*gain_over_upstream(wish=15),),
+    ),
+    Row(
+        "two processes: bytes of 64 dealt out in turn",
+        "deal",
+        (OURS_TWO, NEW_PAIR),
+        items=2 * MILLION,
+        few={NEW_PAIR: 500_000},
+        quick=20_000,
+        item_bytes=64,
+        repetitions=5,
+        targets=(cpu_at_most(300),),
+    ),
+    Row(
+        "two processes: bytes of 4 KiB dealt out in turn (C pair: moved, every second one)",
+        "deal_away",
+        (OURS_TWO, NEW_PAIR, PAIR),
+        items=500_000,
+        few={NEW_PAIR: 100_000},
+        quick=5_000,
+        item_bytes=4096,
+        repetitions=5,
+        targets=(
+            Target(
+                "share of the C pair's speed, wall",
+                (OURS_TWO, PAIR),
+                lambda our, pair: pair["wall"] / our["wall"],
+                at_least=0.4,
+            ),
+            Target(
+                "share of the C pair's speed, CPU",
+                (OURS_TWO, PAIR),
+                lambda our, pair: pair["cpu"] / our["cpu"],
+                at_least=0.4,
+                is_wish=True,
+            ),
+        ),
+    ),
+    Row(
+        "8 processes of 2 workers: keyed running mean, 10,000 keys",
+        "means_halves",
+        (OURS, EIGHT),
+        items=MILLION,
+        quick=5_000,
+        keys=10_000,
+        repetitions=3,
+    ),
+    Row(
+        "8 processes of 2 workers: from the start of the last process to the first poll of every source",
+        "first_poll",
+        (EIGHT,),
+        items=1,
+        quick=1,
+        unit="ms",
+        metrics=("setup",),
+        repetitions=5,
+        targets=(Target("ms", (EIGHT,), lambda our: our["setup"], at_most=1000, digits=0),),
+    ),
+    Row(
+        "two processes: latency of an exchange at 10,000 items/s",
+        "latency_across",
+        (OURS_TWO, NEW_PAIR),
+        items=30_000,
+        few={NEW_PAIR: 10_000},
+        quick=200,
+        unit="us from the time when the item is due",
+        metrics=("p50", "p99"),
+        digits=0,
+        repetitions=5,
+        slow_repetitions=2,
+        targets=(
+            Target("p50, us", (OURS_TWO,), lambda our: our["p50"] / 1e3, at_most=300, digits=0),
+            Target("p99, us", (OURS_TWO,), lambda our: our["p99"] / 1e3, at_most=3000, digits=0),
+        ),
+    ),
+    Row(
+        "two processes: idle, connected",
+        "idle_halves",
+        (OURS_TWO, NEW_PAIR),
+        items=5,
+        quick=0.3,
+        unit="CPU ms/s of both, wake-ups/s of the busiest thread of each but the source's",
+        metrics=("cpu_ms_per_s", "wakeups_per_s"),
+        digits=2,
+        repetitions=2,
+        slow_repetitions=1,
+        targets=(Target("CPU, %", (OURS_TWO,), lambda our: our["cpu_ms_per_s"] / 10, at_most=0.05, digits=3),),
+    ),
+)
 
 ROWS = (
     Row(
@@ -297,4 +473,5 @@ ROWS = (
         slow_repetitions=1,
         targets=(Target("CPU ms in 5 s", (OURS,), lambda our: our["cpu_ms_per_s"] * 5, at_most=50, digits=1),),
     ),
+    *PAIR_ROWS,
 )

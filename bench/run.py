@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import envs
+import processes
 import report
 import rows
 from jobs.data import text_file
@@ -23,6 +24,7 @@ from rows import Row, Samples
 
 TIME_LIMIT_S = 17 * 60  # from there on, each row gets one turn only
 START = time.monotonic()
+WRITE_BYTES = 256 * 1024  # of the plain pair of processes: what our I/O thread writes at once, on average, in that row
 
 
 class Failed(Exception):  # noqa: N818
@@ -70,6 +72,7 @@ def find_engines(*, quick: bool) -> tuple[dict[str, Path], dict[str, str]]:
         "0.21.1": lambda: envs.upstream("0.21.1", make=not quick),
         "c": lambda: envs.c_program("exchange"),
         "c idle": lambda: envs.c_program("idle"),
+        "c pair": lambda: envs.c_program("pair"),
         "timely": lambda: envs.timely(make=not quick),
         "ideal": envs.ideal,
     }
@@ -92,17 +95,17 @@ def measure(row: Row, found: dict[str, Path], *, quick: bool, repetitions: int |
             if turn > 0 and time.monotonic() - START > TIME_LIMIT_S:
                 break
             for name in engines:
-                if name in rows.UPSTREAM and turn >= row.slow_repetitions:
+                if name in rows.UPSTREAM and (turn >= row.slow_repetitions or (quick and rows.ENGINES[name].processes)):
                     continue
                 size = row.size(name, quick=quick)
                 sample = take_sample(row, name, size, found, stack)
                 digest = sample.pop("digest", None)
-                other, expected = digests.setdefault(size, (name, digest))
+                other, expected = digests.setdefault(size, (name, digest)) if digest is not None else (name, None)
                 if digest != expected:
                     message = f"{name} and {other} disagree on the result for {size} items"
                     raise Failed(message)
                 samples[name].append(sample)
-    return samples
+    return {name: taken for name, taken in samples.items() if taken}
 
 
 def is_there(name: str, row: Row, found: dict[str, Path]) -> bool:
@@ -112,6 +115,10 @@ def is_there(name: str, row: Row, found: dict[str, Path]) -> bool:
 
 def take_sample(row: Row, name: str, size: float, found: dict[str, Path], stack: ExitStack) -> dict[str, Any]:
     engine = rows.ENGINES[name]
+    if name == rows.PAIR:
+        return run_json([found["c pair"], str(int(size) // 2), str(row.item_bytes), str(WRITE_BYTES)], per=2)
+    if name == rows.TIMELY_PAIR:
+        return run_timely(found["timely"], text_of(int(size), stack), engine)
     match row.job:
         case "exchange":
             return run_json([found[engine.env], text_of(int(size), stack), str(engine.threads)])
@@ -119,8 +126,8 @@ def take_sample(row: Row, name: str, size: float, found: dict[str, Path], stack:
             return run_json([found["c idle"], str(size)])
         case "start":
             return time_process([found[engine.env], envs.BENCH / "start" / f"{engine.module}.py"])
-    want = {"module": engine.module, "job": row.job, "threads": engine.threads, "items": size}
-    want["keys"] = min(row.keys, int(size))
+    want = {"module": engine.module, "job": row.job, "threads": engine.threads, "processes": engine.processes}
+    want.update(items=size, keys=min(row.keys, int(size)), size=row.item_bytes)
     return run_json([found[engine.env], envs.BENCH / "child.py", json.dumps(want)], found.get("ideal"))
 
 
@@ -134,7 +141,15 @@ def text_of(words: int, stack: ExitStack) -> Path:
     return TEXTS[words]
 
 
-def run_json(command: list[str | Path], module_path: Path | None = None) -> dict[str, Any]:
+def run_timely(program: Path, text: Path, engine: rows.Engine) -> dict[str, Any]:
+    addresses = processes.free_addresses(engine.processes)
+    commands = [[str(program), str(text), str(engine.threads), str(i), *addresses] for i in range(engine.processes)]
+    results = processes.run_together(commands, dict(os.environ))
+    return processes.together(results, sum(result["words"] for result in results))
+
+
+def run_json(command: list[str | Path], module_path: Path | None = None, per: int = 1) -> dict[str, Any]:
+    """What a program prints as JSON; `per`: how many items each of those stands for that it counted."""
     env = dict(os.environ)
     if module_path:
         env["PYTHONPATH"] = str(module_path)
@@ -146,7 +161,8 @@ def run_json(command: list[str | Path], module_path: Path | None = None) -> dict
     if done.returncode:
         msg = f"exit code {done.returncode}: {command[0]} {command[-1]}\n{done.stderr}"
         raise Failed(msg)
-    return json.loads(done.stdout)
+    said = json.loads(done.stdout)
+    return said if per == 1 else {metric: value / per for metric, value in said.items()}
 
 
 def time_process(command: list[str | Path]) -> dict[str, Any]:

@@ -54,6 +54,16 @@ KEEP = lambda x: x > 0  # noqa: E731 - a lambda as in the chain: they shall cost
 ADD, DOUBLE = lambda x: x + 1, lambda x: x * 2
 
 
+def busy(number: int) -> int:
+    """A function of some 5 us."""
+    for _ in range(BUSY_LOOPS):
+        pass
+    return number
+
+
+BUSY_LOOPS = 700
+
+
 class Counter:
     """A source written in Python: 0, 1, 2, ... below `stop`."""
 
@@ -71,10 +81,9 @@ class Counter:
 class Pacer:
     """A source that sleeps until each of `stop` items is due. An item is the time when it was due, in ns."""
 
-    interval_ns = 1_000_000
-
-    def __init__(self, stop: int):
+    def __init__(self, stop: int, interval_ns: int = 1_000_000):
         self.left, self.due = stop, time.perf_counter_ns()
+        self.interval_ns = interval_ns
 
     def next(self) -> int:
         if self.left == 0:
@@ -135,6 +144,11 @@ def watched(pairs: list[Pair], out: list[int]) -> Iterator[Pair]:
 
 def integers(items: int) -> list[int]:
     return list(range(items))
+
+
+def bytes_of(items: int, size: int) -> list[bytes]:
+    """One object, many times: who copies it finds it in the cache, as the plain pair of processes has it."""
+    return [bytes(size)] * items
 
 
 def pairs(items: int, keys: int) -> list[Pair]:

@@ -1,13 +1,15 @@
 """The fluent API: ours, and upstream 0.16.2."""
 
+import os
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bytewax.connectors.files import FileInput
 from bytewax.dataflow import Dataflow
-from bytewax.inputs import PartitionedInput, StatefulSource
+from bytewax.inputs import DynamicInput, PartitionedInput, StatefulSource, StatelessSource
 from bytewax.outputs import DynamicOutput, PartitionedOutput, StatefulSink, StatelessSink
 from bytewax.testing import TestingInput, TestingOutput, cluster_main, run_main
 
@@ -22,6 +24,7 @@ from .data import (
     Pacer,
     Pair,
     Probe,
+    busy,
     count,
     mean,
     no_mean,
@@ -33,10 +36,13 @@ from .data import (
 )
 
 THREADS = 0  # worker threads; 0: one worker, in the calling thread
+PLACE: tuple[list[str], int] | None = None  # addresses of the processes, and which of them this is
 
 
 def run(flow: Dataflow) -> None:
-    if THREADS == 0:
+    if PLACE:
+        cluster_main(flow, *PLACE, worker_count_per_proc=max(1, THREADS))
+    elif THREADS == 0:
         run_main(flow)
     else:
         cluster_main(flow, [], 0, worker_count_per_proc=THREADS)
@@ -82,6 +88,45 @@ class OnePart(PartitionedInput):
 
     def build_part(self, for_part: str, resume_state: None) -> StatefulSource:
         return self.make(*self.args)
+
+
+class Shares(PartitionedInput):
+    """One source for each half of the input: in two processes of one worker, each has one of them."""
+
+    def __init__(self, *sources: Callable[[], StatefulSource]):
+        self.sources = dict(zip(("part-0", "part-1"), sources, strict=True))
+
+    def list_parts(self) -> set[str]:
+        return {*self.sources}
+
+    def build_part(self, for_part: str, resume_state: None) -> StatefulSource:
+        return self.sources[for_part]()
+
+
+def source_of(source: PartitionedInput) -> Callable[[], StatefulSource]:
+    """What builds the only partition of an input."""
+    (part,) = source.list_parts()
+    return lambda: source.build_part(part, None)
+
+
+def halves(data: list[Any]) -> Shares:
+    return Shares(*(source_of(TestingInput(data[i::2])) for i in range(2)))
+
+
+class EachWorker(DynamicInput):
+    def __init__(self, next_item: Callable[[], Any]):
+        self.next_item = next_item
+
+    def build(self, worker_index: int, worker_count: int) -> StatelessSource:
+        return CallSource(self.next_item)
+
+
+class CallSource(StatelessSource):
+    def __init__(self, next_item: Callable[[], Any]):
+        self.next_item = next_item
+
+    def next(self) -> Any:
+        return self.next_item()
 
 
 class CallSink(StatelessSink):
@@ -203,4 +248,99 @@ def memory(data: list[Pair], out: list[int]) -> None:
     flow = flow_of(TestingInput(watched(data, out)))
     flow.stateful_map("mean", no_mean, mean)
     flow.output("out", CallOutput(lambda item: None))
+    run(flow)
+
+
+# Two processes, a source in each.
+
+
+def word_count_halves(paths: list[Path], out: list[tuple[str, int]]) -> None:
+    flow = flow_of(Shares(*(source_of(FileInput(path)) for path in paths)))
+    flow.flat_map(split)
+    flow.map(pair)
+    flow.stateful_map("count", zero, count)
+    flow.output("out", TestingOutput(out))
+    run(flow)
+
+
+def means_halves(data: list[Pair], out: list[Pair]) -> None:
+    flow = flow_of(halves(data))
+    flow.stateful_map("mean", no_mean, mean)
+    flow.output("out", TestingOutput(out))
+    run(flow)
+
+
+def busy_halves(data: list[int], out: list[int]) -> None:
+    flow = flow_of(halves(data))
+    flow.map(busy)
+    flow.output("out", TestingOutput(out))
+    run(flow)
+
+
+def deal(data: list[Any], out: list[Any]) -> None:
+    """One source, whose items the engine deals out to all workers in turn."""
+    flow = flow_of(TestingInput(data))
+    flow.output("out", TestingOutput(out))
+    run(flow)
+
+
+def deal_away(data: list[Any], out: list[Any]) -> None:
+    """The same, and nobody keeps them."""
+    flow = flow_of(TestingInput(data))
+    flow.output("out", TestingOutput(deque(maxlen=1)))
+    run(flow)
+
+
+class AcrossSink(StatefulSink):
+    """Notes how late each item is that another process has sent."""
+
+    def __init__(self, out: list[int]):
+        self.out = out
+
+    def write(self, value: tuple[int, int]) -> None:
+        due, pid = value
+        assert pid != os.getpid(), "it stayed in its process"
+        self.out.append(time.perf_counter_ns() - due)
+
+    def snapshot(self) -> None: ...
+
+
+class AcrossOutput(PartitionedOutput):
+    def __init__(self, out: list[int]):
+        self.out = out
+
+    def list_parts(self) -> set[str]:
+        return {"part-0", "part-1"}
+
+    def assign_part(self, item_key: str) -> str:
+        return item_key
+
+    def build_part(self, for_part: str, resume_state: None) -> AcrossSink:
+        return AcrossSink(self.out)
+
+
+def latency_across(items: int, out: list[int]) -> None:
+    """The source is where "part-0" is, the sink where "part-1" is: in the other process."""
+    flow = flow_of(Shares(lambda: PacerSource(items, 100_000), lambda: PacerSource(0)))
+    flow.map(lambda due: ("part-1", (due, os.getpid())))
+    flow.output("out", AcrossOutput(out))
+    run(flow)
+
+
+def idle_halves(seconds: float, out: list[dict[str, float]]) -> None:
+    """Each process blocks in a source, while they are connected."""
+    flow = flow_of(Shares(*[lambda: ProbeSource(seconds, out)] * 2))
+    flow.output("out", TestingOutput([]))
+    run(flow)
+
+
+def first_poll(items: int, out: list[int]) -> None:
+    """Notes when each worker is asked for its first item."""
+
+    def note() -> None:
+        out.append(time.perf_counter_ns())
+        raise StopIteration
+
+    flow = flow_of(EachWorker(note))
+    flow.output("out", TestingOutput([]))
     run(flow)

@@ -1,4 +1,5 @@
-//! The words of a text, exchanged by hash and counted: `exchange FILE WORKERS`. The same as `../../c/exchange.c`.
+//! The words of a text, exchanged by hash and counted: `exchange FILE WORKERS [PROCESS ADDRESS...]`. The same as
+//! `../../c/exchange.c`; with addresses, one process of several. What each counted is its own then.
 
 use std::collections::hash_map::{DefaultHasher, HashMap};
 use std::hash::{Hash, Hasher};
@@ -36,6 +37,13 @@ fn process_cpu_ns() -> i64 {
         unsafe { clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &mut time) },
         0
     );
+    time.seconds * 1_000_000_000 + time.nanoseconds
+}
+
+fn monotonic_ns() -> i64 {
+    const CLOCK_MONOTONIC: i32 = 1;
+    let mut time = TimeSpec::default();
+    assert_eq!(unsafe { clock_gettime(CLOCK_MONOTONIC, &mut time) }, 0);
     time.seconds * 1_000_000_000 + time.nanoseconds
 }
 
@@ -100,16 +108,45 @@ fn main() {
     let lines: &'static [&'static str] = text.lines().collect::<Vec<_>>().leak();
     let workers = args[2].parse().expect("a number of workers");
 
-    let (cpu, wall) = (process_cpu_ns(), Instant::now());
-    let config = if workers == 1 {
+    let config = if args.len() > 3 {
+        timely::Config {
+            communication: timely::CommunicationConfig::Cluster {
+                threads: workers,
+                process: args[3].parse().expect("a process"),
+                addresses: args[4..].to_vec(),
+                report: false,
+                zerocopy: false,
+            },
+            worker: timely::WorkerConfig::default(),
+        }
+    } else if workers == 1 {
         timely::Config::thread()
     } else {
         timely::Config::process(workers)
     };
+    if args.len() > 3 {
+        // All of them have read the text before any begins.
+        println!("ready");
+        std::io::stdin()
+            .read_line(&mut String::new())
+            .expect("a line");
+    }
+    let (cpu, wall) = (process_cpu_ns(), Instant::now());
+    let start = monotonic_ns();
     timely::execute(config, move |worker| count(worker, lines)).expect("workers");
     let (cpu, wall) = (process_cpu_ns() - cpu, wall.elapsed().as_nanos());
 
     let words = WORDS.load(Relaxed);
+    if args.len() > 3 {
+        println!(
+            r#"{{"cpu": {}, "start": {}, "end": {}, "words": {}}}"#,
+            cpu,
+            start,
+            monotonic_ns(),
+            words
+        );
+        return;
+    }
     println!(
         r#"{{"cpu": {:.2}, "wall": {:.2}, "digest": "{} {} {}"}}"#,
         cpu as f64 / words as f64,
