@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BUILD ?= build
+FUZZ_SECONDS ?= 60
 
 SHELL := /bin/bash
 BIN := $(VENV)/bin
@@ -13,11 +14,11 @@ NINJA := PATH="$(CURDIR)/$(BIN):$$PATH" ninja
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 STAMPS := $(VENV)/.stamps
 RELEASE := -Dpython=enabled -Db_lto=true
-LAYERS := floors lint types test-c test-sim test-python test-property test-docs test-compat test-sanitize bench-quick
+LAYERS := floors lint types test-c test-sim test-python test-property test-docs test-cluster test-compat test-sanitize bench-quick
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup build system test test-c test-sanitize test-sim test-python test-property test-compat \
-	test-docs lint format types floors tidy coverage bench bench-quick wheels clean asan tsan
+	test-docs test-cluster fuzz lint format types floors tidy coverage bench bench-quick wheels clean asan tsan
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "%-15s %s\n", $$1, $$2}'
@@ -67,8 +68,8 @@ tsan: $(STAMPS)/build-tools
 test: setup  ## Run all layers of tests and checks; ends with a summary
 	@$(RUN) tools/test_layers.py $(LAYERS)
 
-test-c: build  ## C unit tests
-	@$(RUN) tools/c_tests.py $(BUILD) c
+test-c: build  ## C unit tests, and the fuzzers' corpora replayed
+	@$(RUN) tools/c_tests.py $(BUILD) c fuzz
 
 test-sim: build  ## The simulator over its seeds
 	@$(RUN) tools/c_tests.py $(BUILD) sim
@@ -80,6 +81,9 @@ test-python: setup  ## Python tests: unit and behaviour
 test-property: setup  ## Random flows against a reference in Python
 	@$(RUN) -m pytest -q tests/property
 
+test-cluster: setup  ## Clusters of real processes and what can happen to them: killed, cut off, attacked
+	@$(RUN) tools/parallel_tests.py 4 tests/cluster
+
 test-compat: setup  ## The same programs under upstream and here
 	@$(RUN) -m pytest -q tests/compat
 
@@ -89,12 +93,15 @@ test-docs: setup  ## Every code block of the README and the guide
 test-sanitize: setup asan tsan  ## C tests under ASan, UBSan and TSan; Python tests of the binding under ASan
 	@BYTEWAX_NO_REBUILD=1 tools/sanitize.sh $(BIN)/python $(BUILD)
 
+fuzz: $(STAMPS)/build-tools  ## What parses bytes from outside under libFuzzer, FUZZ_SECONDS=60 each; installs clang
+	@tools/fuzz.sh $(BIN) $(BUILD)-fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
 coverage: setup  ## Coverage reports: gcovr for C, coverage for Python
 	@tools/coverage.sh $(BIN) $(BUILD)-coverage
 
 # --- checks -------------------------------------------------------------------------------------------
 
-C_FILES = $(wildcard engine/*.[ch] engine/*/*.[ch] binding/*.[ch] examples/c/*.c tests/sim/*.[ch])
+C_FILES = $(wildcard engine/*.[ch] engine/*/*.[ch] binding/*.[ch] examples/c/*.c tests/sim/*.[ch] tests/fuzz/*.[ch])
 
 lint: $(STAMPS)/lint-tools  ## Format and lint, C and Python
 	@$(BIN)/clang-format --dry-run -Werror $(C_FILES)
