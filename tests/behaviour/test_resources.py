@@ -44,9 +44,9 @@ class EmptyInput(DynamicInput):
 def measure():
     started.wait()
     time.sleep(SETTLE)
-    before = time.process_time()
+    polls, before = Empty.polls, time.process_time()
     time.sleep(5)
-    print((time.process_time() - before) * 1000, flush=True)
+    print((time.process_time() - before) * 1000, Empty.polls - polls, flush=True)
     end.set()
 
 flow = Dataflow()
@@ -58,23 +58,26 @@ RUN
 """
 
 
-def idle_ms(start, **words):
+def idle(start, **words):
+    """Run it; return the CPU time in ms that 5 s of idleness took, and how often the source was polled."""
     text = IDLE
     for name, value in words.items():
         text = text.replace(name, value)
     code, stdout, stderr = start(text).end()
     assert code == 0, stderr
-    return float(stdout)
+    used, polls = stdout.split()
+    return float(used), int(polls)
 
 
 def test_idle_workers_beside_one_whose_source_blocks_use_no_time(start):
-    used = idle_ms(start, INPUT="OnePart()", RUN="cluster_main(flow, [], 0, worker_count_per_proc=2)", SETTLE="0.2")
+    used, _ = idle(start, INPUT="OnePart()", RUN="cluster_main(flow, [], 0, worker_count_per_proc=2)", SETTLE="0.2")
     assert used < 2.5
 
 
-def test_an_empty_source_uses_less_than_one_percent(start):
-    used = idle_ms(start, INPUT="EmptyInput()", RUN="run_main(flow)", SETTLE="1.5")
-    assert used < 50
+def test_an_empty_source_is_polled_at_most_a_hundred_times_a_second(start):
+    # What that costs, some 1 % of a core, is the benchmark's to measure: it depends on the machine and its load.
+    _, polls = idle(start, INPUT="EmptyInput()", RUN="run_main(flow)", SETTLE="1.5")
+    assert 1 <= polls <= 505
 
 
 SLOW_SINK = """

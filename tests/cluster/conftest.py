@@ -62,16 +62,22 @@ class SaySink(StatelessSink):
 RUN = "cluster_main(flow, addresses, proc_id, worker_count_per_proc=worker_count)"
 
 
+GIVEN: set[int] = set()  # each port but once: who was given one may not listen yet
+
+
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Find ports that nobody listens on, and that no outgoing connection takes meanwhile."""
+    """Find ports that nobody listens on or will, and that no outgoing connection takes meanwhile."""
     ports: set[int] = set()
     while len(ports) < count:
         port = random.SystemRandom().randrange(*PORTS)
+        if port in GIVEN:
+            continue
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             try:
                 probe.bind((host, port))
             except OSError:
                 continue
+        GIVEN.add(port)
         ports.add(port)
     return list(ports)
 
